@@ -1,0 +1,1 @@
+"""Knowledge graphs: load, extract, resolve, sample."""

@@ -1,0 +1,133 @@
+"""Every exception Mashbill raises, in one tree.
+
+::
+
+    MashbillError
+    ├── UserError              the user can mend it; the command line prints it without a traceback (exit 2)
+    │   ├── BillError          the bill (YAML) is wrong: file, line, what was wanted
+    │   ├── InputError         a source file is missing, empty, broken: file, line
+    │   ├── RegistryError      no step or engine of that name, or two of one name
+    │   ├── ChainError         steps that do not fit together
+    │   ├── SettingsError      an environment variable or the settings file is wrong
+    │   ├── StoreError         a stored step is absent, unfinished or does not match
+    │   ├── FingerprintError   a value that has no stable bytes
+    │   └── TooManyRejects     the reject policy stopped the run
+    ├── EngineError            the model end
+    │   ├── EngineRefused      it answers, but will not serve us (401, 403, 404, 400): retrying is useless
+    │   ├── EngineDown         it does not answer, after all retries
+    │   └── EngineGarbage      it answers with something that is not a completion
+    ├── LedgerError            the reply store cannot be opened or written
+    ├── StepFailed             a bug in a step: any other exception, with the record's id
+    └── BadReply               a reply that cannot be used; always becomes a reject row, never ends a run
+
+A message says what was found, what was wanted, and what to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MashbillError(Exception):
+    """The root: catching it catches everything Mashbill raises on purpose."""
+
+
+class UserError(MashbillError):
+    """Something the user can mend; shown without a traceback."""
+
+
+class _Located(UserError):
+    """An error at a place in a file.
+
+    >>> str(InputError("not UTF-8", path="a.txt", line=3))
+    'a.txt:3: not UTF-8'
+    """
+
+    def __init__(self, message: str, *, path: Path | str | None = None, line: int | None = None) -> None:
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + message)
+        self.path = None if path is None else Path(path)
+        self.line = line
+
+
+class BillError(_Located):
+    """The bill is wrong; carries its file and line."""
+
+
+class InputError(_Located):
+    """A source file is missing, empty or broken; carries its file and line."""
+
+
+class RegistryError(UserError):
+    """No step of that name, or two that claim it."""
+
+
+class ChainError(UserError):
+    """One step writes what the next cannot read."""
+
+
+class SettingsError(UserError):
+    """How to run was said wrongly: an environment variable or the settings file."""
+
+
+class StoreError(UserError):
+    """A stored step is absent, unfinished, or not the one expected."""
+
+
+class FingerprintError(UserError):
+    """A value without stable bytes was offered as identity."""
+
+
+class TooManyRejects(UserError):
+    """More rows were rejected than the policy allows."""
+
+
+class EngineError(MashbillError):
+    """The model end failed."""
+
+
+class EngineRefused(EngineError):
+    """The engine answers but will not serve: wrong key, wrong model name, malformed request."""
+
+
+class EngineDown(EngineError):
+    """The engine does not answer, after every retry."""
+
+
+class EngineGarbage(EngineError):
+    """The engine answered with something that is not a completion, after every retry."""
+
+
+class LedgerError(MashbillError):
+    """The reply store cannot be opened, read or written."""
+
+
+class StepFailed(MashbillError):
+    """A bug in a step; the cause is chained and the record's id is in the message."""
+
+
+class BadReply(MashbillError):
+    """A reply that cannot be used.
+
+    Raised inside a generator's `make`; the runtime turns it into a reject row whose `reason` is countable.
+
+    >>> BadReply("truncated", "512 tokens and no end").reason
+    'truncated'
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        text: str = "",
+        asks: tuple[str, ...] = (),
+        subjects: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.text = text
+        """The reply itself, kept so that the reject row can be read."""
+        self.asks = asks
+        self.subjects = subjects

@@ -1,0 +1,341 @@
+"""Records: the frozen, typed rows that steps read and write, and their Arrow schemas.
+
+A record's schema comes from its annotations alone, so a column that is empty in one part keeps its type. A record's
+id comes from its content (`Record.new`), so the same content made twice has the same id on any machine. Records are
+changed by `dataclasses.replace` followed by a new id, never in place. There is no free-form dict anywhere.
+
+One row, as it lies in Parquet (a relation text made by EntiGraph)::
+
+    {"id": "6f1c…", "parents": ["09ab…"], "source_id": "09ab…", "domain": "Veylund", "kind": "relation",
+     "title": "The Salt Guild", "text": "Discussion of The Salt Guild in relation to …", "subjects": ["Ora Venn", "salt"],
+     "made": {"step": "entigraph", "engine": "transformers/smollm2-135m-instruct@5af1…", "asks": ["c3…", "77…"],
+              "sampling": "{\"max_tokens\":400,…}", "seed": 1094795585, "finish_reason": "stop",
+              "prompt_tokens": 911, "completion_tokens": 212},
+     "scores": [{"name": "words", "value": 171.0}], …}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import pyarrow as pa
+
+from mashbill.fingerprint import content_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One measured number on a record, by name."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """How a generated record came to be; empty for a record that was read, not made."""
+
+    step: str = ""
+    """The step's name, e.g. ``entigraph``."""
+    step_fingerprint: str = ""
+    """The fingerprint of the stored step (prompt, thresholds and inputs included)."""
+    engine: str = ""
+    """The engine's identity: kind, model and revision."""
+    asks: tuple[str, ...] = ()
+    """Ledger keys of the replies it was made from, the one that holds its text last."""
+    sampling: str = ""
+    """Canonical JSON of the sampling parameters of the last ask."""
+    seed: int = 0
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The fields every record has. Make one with `new`, which computes the id."""
+
+    id: str = ""
+    parents: tuple[str, ...] = ()
+    """Ids of the records it was made from; empty for a source record."""
+    source_id: str = ""
+    """Id of the source record it goes back to; splits never share one."""
+    source: str = ""
+    """Where that source record was read: file name relative to the source's root, with ``:line`` for JSONL."""
+    domain: str = ""
+    license: str = ""
+    made: Made = Made()
+    scores: tuple[Score, ...] = ()
+
+    not_content: ClassVar[frozenset[str]] = frozenset({"id", "source_id", "made", "scores", "license"})
+    """Fields that do not enter the id."""
+
+    @classmethod
+    def new(cls, **fields: Any) -> Self:
+        """A record with its content id; ``source_id`` defaults to the record's own id (a source record)."""
+        record = cls(**fields)
+        return record.identified()
+
+    def identified(self) -> Self:
+        """The same record with the id its content asks for."""
+        content = {name: getattr(self, name) for name in field_names(type(self)) if name not in self.not_content}
+        record_id = content_id(type(self).__name__, content)
+        return dataclasses.replace(self, id=record_id, source_id=self.source_id or record_id)
+
+    def child(self, kind: type[R], **fields: Any) -> R:
+        """A record of `kind` made from this one: parents, source, domain and licence filled in."""
+        inherited = {
+            "parents": (self.id,),
+            "source_id": self.source_id,
+            "source": self.source,
+            "domain": self.domain,
+            "license": self.license,
+        }
+        return kind.new(**{**inherited, **fields})
+
+
+R = typing.TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Record):
+    """A text to train on: a source document or one made from it."""
+
+    kind: str = "source"
+    """``source``, ``summary``, ``relation``, ``rephrase``, …"""
+    title: str = ""
+    author: str = ""
+    year: str = ""
+    text: str
+    subjects: tuple[str, ...] = ()
+    """What a made text is about, e.g. the entities of an EntiGraph relation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """One requirement an instruction carries."""
+
+    category: str
+    text: str
+    simplified_query: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One change in the life of an instruction: what was done, to which constraint, taken from which task."""
+
+    name: str
+    constraint: str = ""
+    source_task: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction(Record):
+    """An instruction with its task type, constraints and the operations that led to it."""
+
+    text: str
+    task_type: str = ""
+    base_query: str = ""
+    constraints: tuple[Constraint, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    context: str = ""
+    response: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triple(Record):
+    """One edge of a knowledge graph with the text it was read from."""
+
+    head: str
+    relation: str
+    tail: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One step of a path."""
+
+    head: str
+    relation: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path(Record):
+    """A walk through a knowledge graph."""
+
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QA(Record):
+    """A question with its answer."""
+
+    question: str
+    options: tuple[str, ...] = ()
+    answer: str
+    discipline: str = ""
+    difficulty: int | None = None
+    grade: str = ""
+    path: tuple[Edge, ...] = ()
+    pass_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rationale(Record):
+    """A worked answer to a question."""
+
+    question: str
+    rationale: str
+    answer: str
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference(Record):
+    """Two responses to one prompt, the better first."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+RECORD_TYPES: dict[str, type[Record]] = {
+    kind.__name__: kind for kind in (Document, Instruction, Triple, Path, QA, Rationale, Preference)
+}
+
+
+@functools.cache
+def field_names(kind: type) -> tuple[str, ...]:
+    """The names of a dataclass's fields, in order."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@functools.cache
+def schema_of(kind: type[Record]) -> pa.Schema:
+    """The Arrow schema of a record type.
+
+    >>> schema_of(Triple).field("head").type
+    DataType(string)
+    """
+    hints = typing.get_type_hints(kind)
+    return pa.schema([_arrow_field(name, hints[name]) for name in field_names(kind)])
+
+
+def _arrow_field(name: str, hint: Any) -> pa.Field:
+    optional = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return pa.field(name, _arrow_type(hint, name), nullable=optional)
+
+
+def _arrow_type(hint: Any, where: str) -> pa.DataType:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        inner = [argument for argument in arguments if argument is not type(None)]
+        if len(inner) == 1:
+            return _arrow_type(inner[0], where)
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return pa.list_(_arrow_field("item", arguments[0]))
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        hints = typing.get_type_hints(hint)
+        return pa.struct([_arrow_field(name, hints[name]) for name in field_names(hint)])
+    if isinstance(hint, type):
+        if issubclass(hint, enum.StrEnum):
+            return pa.string()
+        plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
+        if hint in plain:
+            return plain[hint]
+    raise TypeError(
+        f"{where}: a record field cannot be {hint!r}; use str, int, float, bool, bytes, a tuple[T, ...], "
+        "a dataclass of these, or one of them | None"
+    )
+
+
+def to_row(value: Any) -> Any:
+    """A record, or a field of one, as plain Python values for Arrow."""
+    if isinstance(value, str | int | float | bool | bytes) or value is None:
+        return value
+    if isinstance(value, tuple):
+        return [to_row(item) for item in value]
+    return {name: to_row(getattr(value, name)) for name in field_names(type(value))}
+
+
+def to_table(records: Iterable[Record], kind: type[Record]) -> pa.Table:
+    """Records as one Arrow table with the explicit schema of their type."""
+    return pa.Table.from_pylist([to_row(record) for record in records], schema=schema_of(kind))
+
+
+def from_rows(rows: Iterable[Mapping[str, Any]], kind: type[R]) -> list[R]:
+    """Records from rows as `pa.Table.to_pylist` gives them."""
+    build = _builder(kind)
+    return [build(row) for row in rows]
+
+
+@functools.cache
+def _builder(kind: type) -> Any:
+    hints = typing.get_type_hints(kind)
+    makers = [(name, _maker(hints[name])) for name in field_names(kind)]
+
+    def build(row: Mapping[str, Any]) -> Any:
+        return kind(**{name: row[name] if make is None else make(row[name]) for name, make in makers if name in row})
+
+    return build
+
+
+def _maker(hint: Any) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        (inner,) = (argument for argument in arguments if argument is not type(None))
+        make = _maker(inner)
+        return None if make is None else lambda value: None if value is None else make(value)
+    if origin is tuple:
+        make = _maker(arguments[0])
+        return tuple if make is None else lambda values: tuple(make(value) for value in values)
+    if dataclasses.is_dataclass(hint):
+        return _builder(typing.cast(type, hint))
+    return None
+
+
+def with_scores(record: R, scores: Mapping[str, float]) -> R:
+    """The record with more scores; its id stays, since scores are not content."""
+    added = tuple(Score(name=name, value=float(value)) for name, value in scores.items())
+    return dataclasses.replace(record, scores=record.scores + added)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject(Record):
+    """A row that was not kept, and why; what would have been the row is in `record` or `text`."""
+
+    kind: str = ""
+    """The record type that was rejected, e.g. ``Document``."""
+    step: str = ""
+    reason: str
+    """Countable: snake_case, never prose, e.g. ``truncated``."""
+    detail: str = ""
+    """For a reader: what exactly was found."""
+    text: str = ""
+    """The reply or text that was rejected."""
+    kept_id: str = ""
+    """For a duplicate: the id of the row kept in its place."""
+    value: float | None = None
+    """The number that decided, e.g. the Jaccard similarity to the kept row."""
+    subjects: tuple[str, ...] = ()
+    record: str = ""
+    """The whole rejected record as JSON, so that any decision can be undone."""
+
+
+def join_texts(values: Sequence[str], most: int = 5) -> str:
+    """A short list for a message: the first few, and how many more.
+
+    >>> join_texts(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    shown = ", ".join(values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"

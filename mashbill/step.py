@@ -1,0 +1,258 @@
+"""The three kinds of step and the contract of each.
+
+A step is a frozen, keyword-only dataclass. Its fields, the prompt included, are its identity; `version` is raised when
+its code changes what it makes. It reads records of one type and writes records of another:
+
+* `Generator`: one async function that asks a model. Rows made from a record do not depend on any other record.
+* `Filter`: named reasons as column expressions; a stack of filters runs as one query.
+* `DatasetStep`: needs all parts at once (dedup, selection, graph building).
+
+A file is named for its one step: ``gopher_quality.py`` holds ``GopherQuality``, known in a bill as ``gopher_quality``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import typing
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import polars as pl
+import pyarrow as pa
+from pydantic import BaseModel
+
+from mashbill.engine import Message, Sampling
+from mashbill.errors import BadReply, ChainError
+from mashbill.records import Record, Reject, schema_of
+
+if TYPE_CHECKING:
+    from mashbill.ask import Answer, Ask
+
+In = TypeVar("In", bound=Record)
+Out = TypeVar("Out", bound=Record)
+T = TypeVar("T")
+
+Prompt = str | Message | Sequence[Message]
+"""What can be asked: a user message's text, one message, or a whole conversation."""
+
+
+def snake_case(name: str) -> str:
+    """A class name as a file, bill and directory name.
+
+    >>> snake_case("MinhashDedup"), snake_case("TCIA"), snake_case("KGPath")
+    ('minhash_dedup', 'tcia', 'kg_path')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What every step has: a name and the record types it reads and writes, all taken from its class."""
+
+    name: ClassVar[str] = ""
+    reads: ClassVar[type[Record]] = Record
+    writes: ClassVar[type[Record]] = Record
+    version: ClassVar[int] = 1
+    """Part of the step's identity: raise it when the same fields make other rows."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Name the step and read its record types from ``Generator[In, Out]`` or ``Filter[T]``."""
+        super().__init_subclass__(**kwargs)
+        cls.name = snake_case(cls.__name__)
+        for base in getattr(cls, "__orig_bases__", ()):
+            kinds = [kind for kind in typing.get_args(base) if isinstance(kind, type) and issubclass(kind, Record)]
+            if kinds:
+                cls.reads, cls.writes = kinds[0], kinds[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator(Step, Generic[In, Out]):
+    """Makes records by asking a model.
+
+    Write `make`; or, for a recipe of one question, `prompt` and `parse`, and `make` comes for free::
+
+        @dataclass(frozen=True, kw_only=True)
+        class Summarise(Generator[Document, Document]):
+            def prompt(self, record: Document) -> Prompt:
+                return user(record.text, "\\n\\nSummarise the text above in three sentences.")
+
+            def parse(self, record: Document, answer: Answer[Any]) -> Iterable[Document]:
+                yield record.child(Document, kind="summary", title=record.title, text=answer.text, made=answer.made())
+
+    The contract:
+
+    * What `make` returns depends on the record, the fields and the replies, never on order, clock or other records.
+      Randomness comes from `mashbill.fingerprint.seed_of(record.id, self.name, k)`.
+    * A reply that cannot be used is a `BadReply`: raised, it rejects the whole record; returned among the rows (see
+      `settle`), it rejects that one attempt. Any other exception is a bug and stops the run.
+    * After a crash `make` runs again from the top; replies already in the ledger come back at no cost.
+    """
+
+    sampling: Sampling = Sampling()
+    returns: ClassVar[type[BaseModel] | None] = None
+    """For the shorthand: the shape the reply must have; None takes it as text."""
+
+    async def make(self, record: In, ask: Ask) -> Iterable[Out | BadReply]:
+        """The records made from one record, in a fixed order, with the attempts that failed."""
+        answer: Answer[Any]
+        if self.returns is None:
+            answer = await ask(self.prompt(record), sampling=self.sampling)
+        else:
+            answer = await ask(self.prompt(record), sampling=self.sampling, returns=self.returns)
+        return list(self.parse(record, answer))
+
+    def prompt(self, record: In) -> Prompt:
+        """The question of a one-question recipe."""
+        raise TypeError(f"{type(self).__name__} has neither `make` nor `prompt`; a generator needs one of them")
+
+    def parse(self, record: In, answer: Answer[Any]) -> Iterable[Out]:
+        """The records in the reply of a one-question recipe; raise `BadReply` for a reply that cannot be used."""
+        raise TypeError(f"{type(self).__name__} has `prompt` but not `parse`; a one-question recipe needs both")
+
+
+async def settle(attempts: Iterable[Awaitable[T]]) -> list[T | BadReply]:
+    """Await attempts together; a `BadReply` becomes a value in its place, anything else stops them all.
+
+    The order is that of the attempts, so the rows made do not depend on which reply came first.
+    """
+
+    async def one(attempt: Awaitable[T]) -> T | BadReply:
+        try:
+            return await attempt
+        except BadReply as bad:
+            return bad
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(attempt)) for attempt in attempts]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Step, Generic[In]):
+    """Rejects rows by named reasons.
+
+    `reasons` maps a reason to an expression over the columns of the record type that is True where the row must go;
+    null counts as False. A row keeps the first reason that hit, in the order of the stack and then of the mapping.
+    `scores` maps a score's name to a number per row; scores are added to every row, kept or rejected.
+
+    ::
+
+        @dataclass(frozen=True, kw_only=True)
+        class MinWords(Filter[Document]):
+            words: int = 50
+
+            def reasons(self) -> dict[str, pl.Expr]:
+                return {"too_few_words": word_count("text") < self.words}
+
+    The contract: a filter looks at one row at a time, so filtering twice is filtering once, and order does not matter.
+    """
+
+    def reasons(self) -> dict[str, pl.Expr]:
+        """Reason -> True where the row must go."""
+        raise TypeError(f"{type(self).__name__} has no `reasons`")
+
+    def scores(self) -> dict[str, pl.Expr]:
+        """Score name -> a number for each row."""
+        return {}
+
+
+class Parts(Protocol):
+    """The parts of a stored input, readable as often as needed and never all in memory at once."""
+
+    def __len__(self) -> int:
+        """How many parts there are."""
+        ...
+
+    def table(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """One part, or some of its columns."""
+        ...
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Each part in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PartOutput:
+    """What a step made of one input part: rows kept or made, and reject rows (see `reject_table`)."""
+
+    kept: pa.Table
+    rejects: pa.Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetStep(Step, Generic[In, Out]):
+    """A step that must see all parts before it can say anything of one.
+
+    `run` yields one `PartOutput` for each input part, in order. With `accounts_for_rows`, kept plus rejected must be
+    what was read, and the runtime checks it; a step that builds something else from its rows sets it to False.
+    """
+
+    accounts_for_rows: ClassVar[bool] = True
+
+    def run(self, parts: Parts) -> Iterator[PartOutput]:
+        """One output for each input part, in order."""
+        raise TypeError(f"{type(self).__name__} has no `run`")
+
+
+def reject_table(
+    rows: pl.DataFrame,
+    *,
+    step: str,
+    kind: type[Record],
+    reason: pl.Expr,
+    detail: pl.Expr | None = None,
+    kept_id: pl.Expr | None = None,
+    value: pl.Expr | None = None,
+) -> pa.Table:
+    """Reject rows for the rows of a record table, made column-wise.
+
+    `rows` has the columns of `kind`, and any others that the expressions use. The whole row goes into the reject's
+    `record` column as JSON.
+    """
+    names = schema_of(kind).names
+    text = pl.col("text") if "text" in names else pl.lit("")
+    empty = pl.lit("")
+    frame = rows.select(
+        pl.col("id", "parents", "source_id", "source", "domain", "license", "made", "scores"),
+        kind=pl.lit(kind.__name__),
+        step=pl.lit(step),
+        reason=reason,
+        detail=empty if detail is None else detail,
+        text=text,
+        kept_id=empty if kept_id is None else kept_id,
+        value=(pl.lit(None) if value is None else value).cast(pl.Float64),
+        subjects=pl.col("subjects") if "subjects" in names else pl.lit([], dtype=pl.List(pl.String)),
+        record=pl.struct(names).struct.json_encode(),
+    )
+    return conform(frame, Reject)
+
+
+def conform(frame: pl.DataFrame, kind: type[Record]) -> pa.Table:
+    """A polars frame as an Arrow table with exactly the schema of a record type."""
+    schema = schema_of(kind)
+    return frame.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+
+
+def chain(steps: Sequence[Step], reads: type[Record] | None = None) -> type[Record] | None:
+    """Check that each step reads what the one before writes; return what the last one writes.
+
+    Raises:
+        ChainError: naming both steps and both types.
+    """
+    written, writer = reads, "the source"
+    for step in steps:
+        if written is not None and not issubclass(written, step.reads):
+            raise ChainError(
+                f"{step.name} reads {step.reads.__name__} but {writer} gives {written.__name__}; "
+                "put a step between that turns one into the other, or take one of them out"
+            )
+        if step.writes is not Record and not isinstance(step, Filter):
+            written = step.writes
+        writer = step.name
+    return written

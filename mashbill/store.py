@@ -1,0 +1,239 @@
+"""Stored steps: Parquet parts written aside and renamed, the manifest last.
+
+A step's rows lie in ``{root}/{step}/{fingerprint}/part-00000.parquet``, its rejects in ``…/rejects/``, and
+``manifest.json`` is written when all parts are there: a directory without one is unfinished, and is refused.
+The same rows always give the same bytes: writer options are fixed here and nothing that varies between runs is stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mashbill.errors import StoreError
+from mashbill.records import RECORD_TYPES, Record, Reject
+
+MANIFEST = "manifest.json"
+ROW_GROUP = 16_384
+"""Rows per Parquet row group: small enough to stream a part, large enough to compress."""
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it is either whole or absent: aside, synced, renamed, the directory synced.
+
+    Raises:
+        StoreError: when the disk is full or the place cannot be written.
+    """
+    with replacing(path) as aside:
+        aside.write_bytes(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write canonical, readable JSON atomically."""
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a table atomically, with fixed options; `metadata` goes into the file's key-value metadata."""
+    if metadata is not None:
+        kept = table.schema.metadata or {}
+        table = table.replace_schema_metadata({**kept, **{k.encode(): v.encode() for k, v in metadata.items()}})
+    with replacing(path) as aside:
+        pq.write_table(table, aside, compression="zstd", compression_level=3, row_group_size=ROW_GROUP)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed over it when the block ends well, removed otherwise."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        with aside.open("rb") as handle:
+            os.fsync(handle.fileno())
+        aside.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path}: cannot write: {error.strerror or error}; what was finished before is kept: "
+            "free some space or mend the permissions, and run the same command again"
+        ) from error
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+class Counts(BaseModel):
+    """The accounting of a part or of a whole step.
+
+    ``attempts == kept + sum(rejected.values())`` always; for steps that judge rows, ``attempts == read``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    read: int = 0
+    """Input records."""
+    attempts: int = 0
+    """Rows that were tried: for a generator one per text it set out to make."""
+    kept: int = 0
+    rejected: dict[str, int] = {}
+    """Reason -> rows, in order of reason."""
+    barren: int = 0
+    """Input records that gave no kept row."""
+    asks: int = 0
+    """Model replies used, re-asks included."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def rejects(self) -> int:
+        """All rejected attempts."""
+        return sum(self.rejected.values())
+
+    def __add__(self, other: Self) -> Self:
+        """Counts of two parts together."""
+        reasons = sorted({*self.rejected, *other.rejected})
+        return type(self)(
+            rejected={reason: self.rejected.get(reason, 0) + other.rejected.get(reason, 0) for reason in reasons},
+            **{
+                name: getattr(self, name) + getattr(other, name)
+                for name in type(self).model_fields
+                if name != "rejected"
+            },
+        )
+
+
+class PartEntry(BaseModel):
+    """One part in a manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str
+    rejects_sha256: str
+    counts: Counts
+
+
+class Manifest(BaseModel):
+    """What a stored step is, and its accounting. It holds nothing that differs between two runs of the same bill."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    step: str
+    kind: str
+    """The record type of its rows."""
+    fingerprint: str
+    identity: dict[str, Any]
+    """The step's fields and inputs, readable."""
+    inputs: dict[str, str] = {}
+    """Stored inputs: relative directory -> fingerprint."""
+    engine: str = ""
+    parts: tuple[PartEntry, ...]
+    counts: Counts
+    notes: dict[str, Any] = {}
+    """A step's own report, e.g. the coverage of entity pairs."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A finished stored step: readable part by part.
+
+    >>> Stored.open(Path("runs/x/read_documents/09ab…"))  # doctest: +SKIP
+    """
+
+    path: Path
+    manifest: Manifest = field(compare=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Stored:
+        """Open a finished step.
+
+        Raises:
+            StoreError: when it is absent, unfinished, or its manifest cannot be read.
+        """
+        file = path / MANIFEST
+        if not path.is_dir():
+            raise StoreError(f"{path}: no such stored step; run the bill that makes it first")
+        if not file.is_file():
+            raise StoreError(f"{path}: has no {MANIFEST}: the step that writes it did not finish; run the bill again")
+        try:
+            manifest = Manifest.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            raise StoreError(f"{file}: is not a manifest this version can read: {error}") from error
+        return cls(path, manifest)
+
+    @staticmethod
+    def finished(path: Path) -> bool:
+        """Whether a manifest is there."""
+        return (path / MANIFEST).is_file()
+
+    @property
+    def kind(self) -> type[Record]:
+        """The record type of the rows."""
+        return RECORD_TYPES[self.manifest.kind]
+
+    def __len__(self) -> int:
+        return len(self.manifest.parts)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return (self.table(index) for index in range(len(self)))
+
+    def table(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of one part."""
+        return self._read(self.path / self.manifest.parts[index].name, columns)
+
+    def rejects(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """The reject rows of one part."""
+        return self._read(self.path / "rejects" / self.manifest.parts[index].name, columns)
+
+    def part_paths(self) -> list[Path]:
+        """The Parquet files of its rows, in order."""
+        return [self.path / part.name for part in self.manifest.parts]
+
+    @staticmethod
+    def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
+        try:
+            return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise StoreError(
+                f"{path}: the manifest names it but it cannot be read ({error}); "
+                f"remove {path.parent} and run the bill again: replies already paid for are in the ledger"
+            ) from error
+
+
+def part_name(index: int) -> str:
+    """The file name of a part.
+
+    >>> part_name(3)
+    'part-00003.parquet'
+    """
+    return f"part-{index:05d}.parquet"
+
+
+REJECT_KIND = Reject

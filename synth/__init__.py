@@ -1,0 +1,1 @@
+"""Synthesis: generators (one file a recipe) and the engines that answer them."""

@@ -1,0 +1,1 @@
+"""Engines: one file each; heavy imports happen inside functions."""

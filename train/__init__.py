@@ -1,0 +1,1 @@
+"""Training: the plan, the packed loop, checkpoints and evaluation."""
