@@ -89,8 +89,8 @@ class Record:
         record_id = content_id(type(self).__name__, content)
         return dataclasses.replace(self, id=record_id, source_id=self.source_id or record_id)
 
-    def child(self, kind: type[R], **fields: Any) -> R:
-        """A record of `kind` made from this one: parents, source, domain and licence filled in."""
+    def child(self, record_type: type[R], /, **fields: Any) -> R:
+        """A record made from this one: parents, source, domain and licence filled in."""
         inherited = {
             "parents": (self.id,),
             "source_id": self.source_id,
@@ -98,7 +98,7 @@ class Record:
             "domain": self.domain,
             "license": self.license,
         }
-        return kind.new(**{**inherited, **fields})
+        return record_type.new(**{**inherited, **fields})
 
 
 R = typing.TypeVar("R", bound=Record)

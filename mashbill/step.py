@@ -128,7 +128,8 @@ async def settle(attempts: Iterable[Awaitable[T]]) -> list[T | BadReply]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(attempt)) for attempt in attempts]
     except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
+        first = several.exceptions[0]
+        raise first from first.__cause__
     return [task.result() for task in tasks]
 
 
@@ -209,11 +210,12 @@ def reject_table(
     detail: pl.Expr | None = None,
     kept_id: pl.Expr | None = None,
     value: pl.Expr | None = None,
+    by: pl.Expr | None = None,
 ) -> pa.Table:
     """Reject rows for the rows of a record table, made column-wise.
 
     `rows` has the columns of `kind`, and any others that the expressions use. The whole row goes into the reject's
-    `record` column as JSON.
+    `record` column as JSON. `by` names the step row by row where several judged together.
     """
     names = schema_of(kind).names
     text = pl.col("text") if "text" in names else pl.lit("")
@@ -221,7 +223,7 @@ def reject_table(
     frame = rows.select(
         pl.col("id", "parents", "source_id", "source", "domain", "license", "made", "scores"),
         kind=pl.lit(kind.__name__),
-        step=pl.lit(step),
+        step=pl.lit(step) if by is None else by,
         reason=reason,
         detail=empty if detail is None else detail,
         text=text,

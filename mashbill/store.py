@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mashbill.errors import StoreError
-from mashbill.records import RECORD_TYPES, Record, Reject
+from mashbill.records import RECORD_TYPES, Record
 
 MANIFEST = "manifest.json"
 ROW_GROUP = 16_384
@@ -234,6 +234,3 @@ def part_name(index: int) -> str:
     'part-00003.parquet'
     """
     return f"part-{index:05d}.parquet"
-
-
-REJECT_KIND = Reject

@@ -1,0 +1,374 @@
+"""`ask`: one awaitable per model call, durable, shared, validated.
+
+Inside a generator::
+
+    answer = await ask(user(doc.text, "\\n\\nList the entities."), returns=Entities)
+    answer.value.entities        # a validated pydantic object
+    answer.made()                # how it was made, for the record
+
+Each ask is looked up in the ledger first; a new one is queued, sent to the engine in as large a batch as it takes,
+and its reply is committed before the coroutine sees it. Two records that ask the same thing share one call. A reply
+that does not have the asked shape is asked for again, with the error, a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, overload
+
+from pydantic import BaseModel
+
+from mashbill.engine import Engine, Message, Reply, Request, Sampling, assistant, sampling_json, user
+from mashbill.errors import BadReply, EngineGarbage, MashbillError
+from mashbill.ledger import Ledger, reply_key, request_bytes
+from mashbill.records import Made
+from mashbill.shape import NotTheShape, parse_reply, schema_json
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+TRIES = 3
+"""Asks for one shaped reply, the first included. Most that parse do so by the second; past three a teacher repeats."""
+
+SETTLE = 64
+"""Turns of the event loop to wait for more asks before sending a batch that is not full."""
+
+
+class Interrupted(MashbillError):
+    """The run was asked to stop; what was in flight is in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A usable reply."""
+
+    value: T
+    """The validated object, or the text when no shape was asked for."""
+    reply: Reply
+    request: Request
+    keys: tuple[str, ...]
+    """Ledger keys of every reply it took, the last one this one's."""
+    step: str
+    engine: str
+    repaired: bool = False
+    """The JSON was mended (quotes, commas, fences) before it parsed."""
+
+    @property
+    def text(self) -> str:
+        """The reply's text as it came."""
+        return self.reply.text
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the model stopped: ``stop``, ``length`` or ``content_filter``."""
+        return self.reply.finish_reason
+
+    def made(self, *before: Answer[Any]) -> Made:
+        """How a record made from this answer came to be; `before` are earlier answers that led to it."""
+        earlier = [key for answer in before for key in answer.keys]
+        return Made(
+            step=self.step,
+            engine=self.engine,
+            asks=tuple(dict.fromkeys([*earlier, *self.keys])),
+            sampling=sampling_json(self.request.sampling),
+            seed=self.request.seed,
+            finish_reason=self.reply.finish_reason,
+            prompt_tokens=self.reply.prompt_tokens,
+            completion_tokens=self.reply.completion_tokens,
+        )
+
+
+@dataclass(slots=True)
+class Usage:
+    """What asks have cost: replayed ones came from the ledger."""
+
+    asks: int = 0
+    replayed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    new_completion_tokens: int = 0
+
+    def add(self, reply: Reply, replayed: bool) -> None:
+        """Count one reply."""
+        self.asks += 1
+        self.prompt_tokens += reply.prompt_tokens
+        self.completion_tokens += reply.completion_tokens
+        if replayed:
+            self.replayed += 1
+        else:
+            self.new_completion_tokens += reply.completion_tokens
+
+
+@dataclass(slots=True)
+class _Waiting:
+    key: str
+    request: Request
+    draw: int
+    done: asyncio.Future[Reply]
+
+
+@dataclass
+class Asker:
+    """Feeds one engine from many coroutines, through the ledger. Use as an async context manager."""
+
+    engine: Engine
+    ledger: Ledger
+    usage: Usage = field(default_factory=Usage)
+    stopping: bool = False
+    _queue: deque[_Waiting] = field(default_factory=deque)
+    _inflight: dict[str, asyncio.Future[Reply]] = field(default_factory=dict)
+    _idle: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _workers: list[asyncio.Task[None]] = field(default_factory=list)
+    _starting: asyncio.Task[None] | None = None
+    _failure: BaseException | None = None
+
+    async def __aenter__(self) -> Asker:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop the workers and close the engine; the ledger stays open. After `stop`, what is in flight ends first."""
+        while self.stopping and self._inflight:
+            await asyncio.wait(list(self._inflight.values()))
+        for worker in self._workers:
+            worker.cancel()
+        for worker in self._workers:
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+        self._workers.clear()
+        if self._starting is not None:
+            await self.engine.close()
+            self._starting = None
+
+    def stop(self) -> None:
+        """Send nothing more; what is in flight is finished and stored, everything waiting ends as `Interrupted`."""
+        self.stopping = True
+        while self._queue:
+            self._fail(self._queue.popleft(), Interrupted("stopped before it was asked"))
+
+    async def reply(self, key: str, request: Request, draw: int) -> tuple[Reply, bool]:
+        """The reply to a request and whether it came from the ledger; paid for once, however often it is asked."""
+        shared = self._inflight.get(key)
+        if shared is not None:
+            return await asyncio.shield(shared), True
+        stored = self.ledger.get(key)
+        if stored is not None:
+            return stored, True
+        if self.stopping:
+            raise Interrupted("stopped before it was asked")
+        if self._failure is not None:
+            raise self._failure
+        done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._inflight[key] = done
+        self._queue.append(_Waiting(key, request, draw, done))
+        self._staff()
+        return await asyncio.shield(done), False
+
+    def _staff(self) -> None:
+        """Wake one idle worker, not all of them; hire one more while the engine takes more calls."""
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        if len(self._workers) < self.engine.calls:
+            self._workers.append(asyncio.get_running_loop().create_task(self._work()))
+
+    async def _ready(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self.engine.start())
+        await asyncio.shield(self._starting)
+
+    async def _work(self) -> None:
+        while True:
+            while not self._queue:
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._idle.append(waiter)
+                await waiter
+            if self.engine.batch > 1:
+                await self._settle()
+            count = min(self.engine.batch, len(self._queue))
+            batch = [self._queue.popleft() for _ in range(count)]
+            if batch:
+                try:
+                    await self._ready()
+                    await self._send(batch)
+                except asyncio.CancelledError:
+                    self._end(batch, Interrupted("the run was cancelled"))
+                    raise
+                except Exception as error:
+                    self._failure = error
+                    self._end([*batch, *self._queue], error)
+                    self._queue.clear()
+
+    async def _settle(self) -> None:
+        # Coroutines that were just answered ask again within a few turns of the loop: wait for them, not for a clock.
+        seen, still = -1, 0
+        while len(self._queue) < self.engine.batch and still < SETTLE:
+            still = still + 1 if len(self._queue) == seen else 0
+            seen = len(self._queue)
+            await asyncio.sleep(0)
+
+    async def _send(self, batch: list[_Waiting]) -> None:
+        answered: set[int] = set()
+        replies = self.engine.complete([waiting.request for waiting in batch])
+        try:
+            while True:
+                async with asyncio.timeout(self._patience(answered, batch)):
+                    index, reply = await anext(replies)
+                if index in answered or not 0 <= index < len(batch):
+                    raise EngineGarbage(f"{self.engine.identity} answered request {index} twice, or none such exists")
+                answered.add(index)
+                self._store(batch[index], reply)
+        except StopAsyncIteration:
+            missing = len(batch) - len(answered)
+            if missing:
+                raise EngineGarbage(f"{self.engine.identity} left {missing} of {len(batch)} requests open") from None
+        except TimeoutError:
+            if not self.stopping:
+                raise
+            self._end(batch, Interrupted("stopped before it was answered"))
+        finally:
+            close = getattr(replies, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _patience(self, answered: set[int], batch: list[_Waiting]) -> float | None:
+        # Stopping: replies of the batch now computed come together; the next batch is not waited for.
+        if self.stopping and answered and len(answered) < len(batch):
+            return 0.5
+        return None
+
+    def _store(self, waiting: _Waiting, reply: Reply) -> None:
+        durable = self.ledger.put(waiting.key, self.engine.identity, waiting.request, waiting.draw, reply)
+
+        def settle(stored: asyncio.Future[Reply]) -> None:
+            self._inflight.pop(waiting.key, None)
+            if waiting.done.done():
+                return
+            error = stored.exception()
+            if error is not None:
+                waiting.done.set_exception(error)
+                waiting.done.exception()  # as in _fail: whoever asked may be gone
+            else:
+                waiting.done.set_result(replace(stored.result(), key=waiting.key))
+
+        durable.add_done_callback(settle)
+
+    def _end(self, batch: Sequence[_Waiting], error: BaseException) -> None:
+        for waiting in batch:
+            self._fail(waiting, error)
+
+    def _fail(self, waiting: _Waiting, error: BaseException) -> None:
+        self._inflight.pop(waiting.key, None)
+        if not waiting.done.done():
+            waiting.done.set_exception(error)
+            # Whoever asked may be gone already; the error reaches the run by another of its asks.
+            waiting.done.exception()
+
+
+@dataclass(slots=True)
+class Ask:
+    """What a generator's `make` gets: ask for one record, with its own seeds and its own account."""
+
+    asker: Asker
+    record_id: str
+    step: str
+    usage: Usage = field(default_factory=Usage)
+
+    @overload
+    async def __call__(
+        self, prompt: str | Message | Sequence[Message], *, sampling: Sampling = ..., draw: int = ...
+    ) -> Answer[str]: ...
+
+    @overload
+    async def __call__(
+        self,
+        prompt: str | Message | Sequence[Message],
+        *,
+        returns: type[M],
+        sampling: Sampling = ...,
+        draw: int = ...,
+        tries: int = ...,
+    ) -> Answer[M]: ...
+
+    async def __call__(
+        self,
+        prompt: str | Message | Sequence[Message],
+        *,
+        returns: type[M] | None = None,
+        sampling: Sampling | None = None,
+        draw: int = 0,
+        tries: int = TRIES,
+    ) -> Answer[Any]:
+        """Ask once; with `returns`, until the reply has that shape or `tries` are spent.
+
+        Args:
+            prompt: a user message's text, one message, or a conversation. Put what many asks share first, in a part
+                of its own: engines compute it once and the ledger stores it once.
+            returns: a pydantic model the reply must parse as; its JSON schema is sent to the engine.
+            sampling: complete sampling parameters; None takes the defaults of `Sampling`.
+            draw: which draw of the same question this is, for several answers to one prompt.
+            tries: how often to ask in all when the shape is wrong.
+
+        Raises:
+            BadReply: ``empty`` for a blank reply; ``truncated`` or ``unparsable`` when the shape never came.
+        """
+        request = Request(
+            messages=_messages(prompt),
+            sampling=sampling or Sampling(),
+            schema="" if returns is None else schema_json(returns),
+        )
+        question, keys = request.messages, list[str]()
+        for attempt in range(max(1, tries)):
+            request, reply = await self._once(request, draw)
+            keys.append(reply.key)
+            if returns is None:
+                if not reply.text.strip():
+                    raise BadReply("empty", "the reply holds no text", asks=tuple(keys))
+                return Answer(reply.text, reply, request, tuple(keys), self.step, self.asker.engine.identity)
+            try:
+                value, repaired = parse_reply(reply, returns)
+            except NotTheShape as wrong:
+                if attempt + 1 >= max(1, tries):
+                    raise BadReply(wrong.reason, wrong.detail, text=reply.text, asks=tuple(keys)) from None
+                request = replace(request, messages=(*question, *_complaint(reply, wrong)))
+                continue
+            return Answer(value, reply, request, tuple(keys), self.step, self.asker.engine.identity, repaired)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _once(self, request: Request, draw: int) -> tuple[Request, Reply]:
+        base = request_bytes(request)
+        seeded = replace(request, seed=0 if request.sampling.temperature == 0 else self._seed(base, draw))
+        key = reply_key(self.asker.engine.identity, base, seeded.seed, draw)
+        reply, replayed = await self.asker.reply(key, seeded, draw)
+        self.usage.add(reply, replayed)
+        self.asker.usage.add(reply, replayed)
+        return seeded, reply
+
+    def _seed(self, base: bytes, draw: int) -> int:
+        # From the record and the step, so that two records with one prompt get answers of their own.
+        digest = hashlib.blake2b(base, digest_size=4, key=f"{self.step}/{draw}".encode()[:64])
+        digest.update(self.record_id.encode())
+        return int.from_bytes(digest.digest(), "big") & 0x7FFFFFFF
+
+
+def _messages(prompt: str | Message | Sequence[Message]) -> tuple[Message, ...]:
+    if isinstance(prompt, str):
+        return (user(prompt),)
+    return (prompt,) if isinstance(prompt, Message) else tuple(prompt)
+
+
+def _complaint(reply: Reply, wrong: NotTheShape) -> tuple[Message, Message]:
+    """What follows the question when it is asked again: the last bad reply alone, or the context would grow."""
+    return (
+        assistant(reply.text),
+        user(f"That reply cannot be used: {wrong.detail} Answer again, with only the JSON object asked for."),
+    )

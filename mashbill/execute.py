@@ -1,0 +1,459 @@
+"""Run one step over one stored input: the only loop that writes data.
+
+One input part gives one output part. A generator's records are driven together, a bounded number at a time across
+parts, so the engine is fed to the last record; a part is written, in input order, when its last record is done. Every
+record is accounted for, and the reject policy can stop the step before anything downstream starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mashbill.ask import Ask, Asker, Interrupted, Usage
+from mashbill.errors import BadReply, EngineError, LedgerError, MashbillError, StepFailed, StoreError, TooManyRejects
+from mashbill.fingerprint import fingerprint, step_identity
+from mashbill.records import Record, Reject, from_rows, schema_of, to_row, to_table
+from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Step, conform, reject_table
+from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+
+_COUNTS_KEY = "mashbill.counts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectPolicy:
+    """When rejects stop a step: more than `share` of the attempts, once `after` attempts were made.
+
+    The minimum keeps an early bad row from being measured against a tiny denominator.
+    """
+
+    share: float = 0.5
+    after: int = 50
+
+    def broken_by(self, counts: Counts) -> bool:
+        """Whether these counts are over the line."""
+        return counts.attempts >= self.after and counts.rejects > self.share * counts.attempts
+
+
+FILTER_POLICY = RejectPolicy(share=0.98, after=50)
+"""Filters are there to reject; only a stack that leaves almost nothing is a mistake in the bill."""
+
+
+class Progress(Protocol):
+    """What a run tells whoever watches."""
+
+    def begin(self, step: str, records: int, done: int) -> None:
+        """A step starts with so many input records, some done by an earlier run."""
+        ...
+
+    def advance(self, step: str, counts: Counts, usage: Usage) -> None:
+        """The step's counts so far, and the run's usage."""
+        ...
+
+    def end(self, step: str, stored: Stored, *, reused: bool) -> None:
+        """The step is finished; `reused` when it was finished before."""
+        ...
+
+
+class Silent:
+    """Progress for nobody."""
+
+    def begin(self, step: str, records: int, done: int) -> None:
+        """Say nothing."""
+
+    def advance(self, step: str, counts: Counts, usage: Usage) -> None:
+        """Say nothing."""
+
+    def end(self, step: str, stored: Stored, *, reused: bool) -> None:
+        """Say nothing."""
+
+
+@dataclass(kw_only=True)
+class Runtime:
+    """How steps run: none of it is identity."""
+
+    root: Path
+    asker: Asker | None = None
+    records_in_flight: int = 64
+    """Records whose coroutines are driven at once; each may have many asks."""
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterStack(Step):
+    """Filters that run as one query over each part."""
+
+    filters: tuple[Filter[Any], ...]
+
+    @property
+    def label(self) -> str:
+        """The directory name of the stack."""
+        return "filters" if len(self.filters) > 1 else self.filters[0].name
+
+
+def label_of(step: Step) -> str:
+    """The directory name of a step's rows."""
+    return step.label if isinstance(step, FilterStack) else step.name
+
+
+def identity_of(step: Step, source: Stored, engine: str) -> dict[str, Any]:
+    """What decides a stored step's rows, as plain readable values."""
+    steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
+    return {
+        "steps": [{"name": one.name, "version": one.version, **_plain(step_identity(one))} for one in steps],
+        "input": source.manifest.fingerprint,
+        "engine": engine,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(orjson.dumps(value, default=_unplain, option=orjson.OPT_SERIALIZE_DATACLASS))
+
+
+def _unplain(value: Any) -> Any:
+    # fingerprint() has refused unstable values before this is reached, so repr is only for reading.
+    return sorted(value) if isinstance(value, set | frozenset) else repr(value)
+
+
+def place_of(step: Step, source: Stored, runtime: Runtime) -> tuple[Path, dict[str, Any], str]:
+    """Where a step's rows lie, with its identity and fingerprint.
+
+    Raises:
+        FingerprintError: when a field of the step has no stable bytes.
+    """
+    asks = isinstance(step, Generator) and runtime.asker is not None
+    engine = runtime.asker.engine.identity if asks and runtime.asker is not None else ""
+    steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
+    exact = [(one.name, one.version, step_identity(one)) for one in steps]
+    digest = fingerprint((exact, source.manifest.fingerprint, engine))
+    return runtime.root / label_of(step) / digest, identity_of(step, source, engine), digest
+
+
+async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPolicy | None = None) -> Stored:
+    """The stored output of a step over a stored input; finished work is opened, unfinished work goes on.
+
+    Raises:
+        TooManyRejects: with the top reasons and where to read them.
+        StepFailed: for a bug in the step, with the record's id.
+        EngineError, LedgerError, StoreError, Interrupted: finished parts and paid replies stay.
+    """
+    place, identity, digest = place_of(step, source, runtime)
+    if Stored.finished(place):
+        stored = Stored.open(place)
+        runtime.progress.end(label_of(step), stored, reused=True)
+        return stored
+    run = _Run(step, source, runtime, place, digest, policy or _default_policy(step))
+    await run.all_parts()
+    return run.finish(identity)
+
+
+def _default_policy(step: Step) -> RejectPolicy:
+    return RejectPolicy() if isinstance(step, Generator) else FILTER_POLICY
+
+
+class _Run:
+    """One execution of one step: what is done so far and how to do the rest."""
+
+    def __init__(
+        self, step: Step, source: Stored, runtime: Runtime, place: Path, digest: str, policy: RejectPolicy
+    ) -> None:
+        self.step, self.source, self.runtime = step, source, runtime
+        self.place, self.digest, self.policy = place, digest, policy
+        self.kind = source.kind if isinstance(step, FilterStack | Filter) else step.writes
+        if self.kind is Record:
+            self.kind = source.kind
+        self.counts = Counts()
+        self.parts: dict[int, PartEntry] = {}
+
+    async def all_parts(self) -> None:
+        for index in range(len(self.source)):
+            self._reuse(index)
+        records = sum(part.counts.read for part in self.source.manifest.parts) or self.source.manifest.counts.kept
+        self.runtime.progress.begin(label_of(self.step), records, self.counts.read)
+        if isinstance(self.step, Generator):
+            await self._generate(self.step)
+        elif isinstance(self.step, FilterStack):
+            await asyncio.to_thread(self._filter, self.step)
+        elif isinstance(self.step, DatasetStep):
+            await asyncio.to_thread(self._dataset, self.step)
+        else:
+            raise StepFailed(f"{self.step.name} is neither a Generator, a stack of Filters nor a DatasetStep")
+
+    def _reuse(self, index: int) -> None:
+        kept, rejects = self._paths(index)
+        if not (kept.is_file() and rejects.is_file()):
+            return
+        try:
+            metadata = pq.read_schema(kept).metadata or {}
+        except (OSError, pa.ArrowInvalid) as error:
+            raise StoreError(f"{kept}: an earlier run wrote it but it cannot be read ({error}); remove it") from error
+        counts = Counts.model_validate_json(metadata[_COUNTS_KEY.encode()])
+        self._enter(index, counts)
+
+    def _paths(self, index: int) -> tuple[Path, Path]:
+        return self.place / part_name(index), self.place / "rejects" / part_name(index)
+
+    def _enter(self, index: int, counts: Counts) -> None:
+        kept, rejects = self._paths(index)
+        self.parts[index] = PartEntry(
+            name=kept.name, sha256=file_digest(kept), rejects_sha256=file_digest(rejects), counts=counts
+        )
+        self.counts += counts
+
+    def _write(self, index: int, output: PartOutput, counts: Counts) -> None:
+        if counts.attempts != counts.kept + counts.rejects:
+            raise StepFailed(
+                f"{self.step.name}, part {index}: {counts.attempts} rows were tried but {counts.kept} kept and "
+                f"{counts.rejects} rejected; every row must be one or the other"
+            )
+        kept, rejects = self._paths(index)
+        # Rejects first: a part counts as done when the kept file is there.
+        write_parquet(rejects, output.rejects)
+        write_parquet(kept, output.kept, {_COUNTS_KEY: counts.model_dump_json()})
+        self._enter(index, counts)
+
+    def _check(self, counts: Counts) -> None:
+        if not self.policy.broken_by(counts):
+            return
+        top = ", ".join(f"{reason} {count}" for reason, count in Counter(counts.rejected).most_common(3))
+        raise TooManyRejects(
+            f"{label_of(self.step)}: {counts.rejects} of {counts.attempts} attempts were rejected, more than the "
+            f"{self.policy.share:.0%} the bill allows; top reasons: {top}. Read them with "
+            f"`mashbill rejects {self.place}`; raise `rejects.share` in the bill to go on"
+        )
+
+    def finish(self, identity: dict[str, Any]) -> Stored:
+        self._check(self.counts)
+        parts = tuple(self.parts[index] for index in range(len(self.source)))
+        manifest = Manifest(
+            step=label_of(self.step),
+            kind=self.kind.__name__,
+            fingerprint=self.digest,
+            identity=identity,
+            inputs={self.source.path.relative_to(self.runtime.root).as_posix(): self.source.manifest.fingerprint},
+            engine=identity["engine"],
+            parts=parts,
+            counts=sum((part.counts for part in parts), Counts()),
+        )
+        notes = self._notes(manifest)
+        write_json(self.place / "manifest.json", manifest.model_copy(update={"notes": notes}).model_dump(mode="json"))
+        stored = Stored.open(self.place)
+        self.runtime.progress.end(label_of(self.step), stored, reused=False)
+        return stored
+
+    def _notes(self, manifest: Manifest) -> dict[str, Any]:
+        report = getattr(self.step, "report", None)
+        return {} if report is None else dict(report(self.source, Stored(self.place, manifest)))
+
+    # Filters and dataset steps -----------------------------------------------------------------------------------
+
+    def _filter(self, stack: FilterStack) -> None:
+        for index in range(len(self.source)):
+            if index not in self.parts:
+                table = self.source.table(index)
+                self._judged(index, table.num_rows, apply_filters(stack.filters, table, self.kind))
+
+    def _dataset(self, step: DatasetStep[Any, Any]) -> None:
+        outputs = self._guarded(step.run(self.source))
+        index = -1
+        for index, output in enumerate(outputs):
+            if index >= len(self.source):
+                raise StepFailed(f"{step.name} yielded more parts than the {len(self.source)} it read")
+            if index not in self.parts:
+                self._judged(index, self.source.manifest.parts[index].counts.kept, output, step.accounts_for_rows)
+        if index + 1 != len(self.source):
+            raise StepFailed(f"{step.name} yielded {index + 1} parts for the {len(self.source)} it read")
+
+    def _guarded(self, outputs: Iterator[PartOutput]) -> Iterator[PartOutput]:
+        try:
+            yield from outputs
+        except MashbillError:
+            raise
+        except Exception as error:
+            raise StepFailed(f"{self.step.name} failed on {self.source.path}: {error!r}") from error
+
+    def _judged(self, index: int, read: int, output: PartOutput, accounts_for_rows: bool = True) -> None:
+        reasons = pl.Series(output.rejects.column("reason").to_pylist(), dtype=pl.String)
+        tried = read if accounts_for_rows else output.kept.num_rows + output.rejects.num_rows
+        counts = Counts(
+            read=read,
+            attempts=tried,
+            kept=output.kept.num_rows,
+            rejected=dict(sorted(Counter(reasons.to_list()).items())),
+            barren=output.rejects.num_rows if accounts_for_rows else 0,
+        )
+        self._write(index, output, counts)
+        self.runtime.progress.advance(label_of(self.step), self.counts, Usage())
+
+    # Generators --------------------------------------------------------------------------------------------------
+
+    async def _generate(self, step: Generator[Any, Any]) -> None:
+        if self.runtime.asker is None:
+            raise StepFailed(f"{step.name} asks a model but the run has no engine")
+        free = asyncio.Semaphore(self.runtime.records_in_flight)
+        live = _Live(self.counts)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index in range(len(self.source)):
+                    if index in self.parts:
+                        continue
+                    records = from_rows(self.source.table(index).to_pylist(), self.source.kind)
+                    makes = []
+                    for record in records:
+                        await free.acquire()
+                        makes.append(group.create_task(self._make(step, record, free, live)))
+                    group.create_task(self._part(index, makes, live))
+        except BaseExceptionGroup as several:
+            worst = _worst(several)
+            raise worst from worst.__cause__
+
+    async def _part(self, index: int, makes: list[asyncio.Task[_Made]], live: _Live) -> None:
+        made = [await task for task in makes]
+        counts = sum((one.counts for one in made), Counts())
+        output = PartOutput(
+            kept=to_table((row for one in made for row in one.rows), self.kind),
+            rejects=to_table((reject for one in made for reject in one.rejects), Reject),
+        )
+        await asyncio.to_thread(self._write, index, output, counts)
+
+    async def _make(
+        self, step: Generator[Any, Any], record: Record, free: asyncio.Semaphore, live: _Live
+    ) -> _Made:
+        assert self.runtime.asker is not None
+        ask = Ask(self.runtime.asker, record.id, step.name)
+        try:
+            outcomes = list(await step.make(record, ask))
+        except BadReply as bad:
+            outcomes = [bad]
+        except (EngineError, LedgerError, Interrupted, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise StepFailed(
+                f"{step.name} failed on record {record.id} ({record.source or 'no source'}): {error!r}; "
+                "it is a bug in the step: mend it and run the same command again, replies already paid for are kept"
+            ) from error
+        finally:
+            free.release()
+        made = self._account(step, record, outcomes, ask.usage)
+        live.counts += made.counts
+        self._check(live.counts)
+        self.runtime.progress.advance(label_of(self.step), live.counts, self.runtime.asker.usage)
+        return made
+
+    def _account(
+        self, step: Generator[Any, Any], record: Record, outcomes: list[Record | BadReply], usage: Usage
+    ) -> _Made:
+        rows = [self._stamped(row) for row in outcomes if isinstance(row, Record)]
+        rejects = [reject_of(bad, record, step.name) for bad in outcomes if isinstance(bad, BadReply)]
+        if not outcomes:
+            rejects = [reject_of(BadReply("nothing_made", "the step returned no row"), record, step.name)]
+        reasons = Counter(reject.reason for reject in rejects)
+        counts = Counts(
+            read=1,
+            attempts=len(rows) + len(rejects),
+            kept=len(rows),
+            rejected=dict(sorted(reasons.items())),
+            barren=0 if rows else 1,
+            asks=usage.asks,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+        )
+        return _Made(rows, rejects, counts)
+
+    def _stamped(self, row: Record) -> Record:
+        return replace(row, made=replace(row.made, step_fingerprint=self.digest)) if row.made.step else row
+
+
+@dataclass
+class _Live:
+    """Counts over all parts under way, for the reject policy and the watcher."""
+
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    rows: list[Record]
+    rejects: list[Reject]
+    counts: Counts
+
+
+def _worst(several: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one to show: the first that is not merely the stop of the others."""
+    flat = list(_flatten(several))
+    return next((error for error in flat if not isinstance(error, Interrupted)), flat[0])
+
+
+def _flatten(several: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in several.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _flatten(error)
+        else:
+            yield error
+
+
+def reject_of(bad: BadReply, record: Record, step: str) -> Reject:
+    """The reject row of a reply that could not be used."""
+    return record.child(
+        Reject,
+        kind=type(record).__name__,
+        step=step,
+        reason=bad.reason,
+        detail=bad.detail,
+        text=bad.text,
+        subjects=bad.subjects,
+        made=replace(record.made, step=step, asks=bad.asks),
+        record=orjson.dumps(to_row(record)).decode(),
+    )
+
+
+def apply_filters(filters: Sequence[Filter[Any]], table: pa.Table, kind: type[Record]) -> PartOutput:
+    """A stack of filters over one table, as one query: each row keeps the first reason that hit, and every score."""
+    reasons = [(one.name, reason, hit) for one in filters for reason, hit in one.reasons().items()]
+    scores = [(name, score) for one in filters for name, score in one.scores().items()]
+    with _named_failures(filters):
+        judged = (
+            pl.LazyFrame(pl.from_arrow(table.cast(schema_of(kind))))
+            .with_columns(
+                *[pl.when(hit.fill_null(False)).then(pl.lit(i, pl.Int32)).alias(f"_hit{i}") for i, (_, _, hit) in enumerate(reasons)],
+                *[score.cast(pl.Float64).alias(f"_score{i}") for i, (_, score) in enumerate(scores)],
+            )
+            .with_columns(
+                _first=pl.coalesce([f"_hit{i}" for i in range(len(reasons))]) if reasons else pl.lit(None, pl.Int32),
+                scores=_with_scores([name for name, _ in scores]),
+            )
+            .collect()
+        )
+    names = pl.Series([f"{reason}" for _, reason, _ in reasons], dtype=pl.String)
+    steps = pl.Series([step for step, _, _ in reasons], dtype=pl.String)
+    gone = judged.filter(pl.col("_first").is_not_null())
+    gone = gone.with_columns(_reason=names.gather(gone["_first"]), _step=steps.gather(gone["_first"]))
+    rejects = reject_table(gone, step="", kind=kind, reason=pl.col("_reason"), by=pl.col("_step"))
+    return PartOutput(conform(judged.filter(pl.col("_first").is_null()), kind), rejects)
+
+
+def _with_scores(names: Sequence[str]) -> pl.Expr:
+    if not names:
+        return pl.col("scores")
+    added = [pl.struct(name=pl.lit(name), value=pl.col(f"_score{i}")) for i, name in enumerate(names)]
+    return pl.concat_list(pl.col("scores"), pl.concat_list(added).list.filter(pl.element().struct["value"].is_not_null()))
+
+
+@contextlib.contextmanager
+def _named_failures(filters: Sequence[Filter[Any]]) -> Iterator[None]:
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        names = ", ".join(one.name for one in filters)
+        raise StepFailed(f"a filter among {names} cannot be evaluated: {error}") from error

@@ -1,0 +1,273 @@
+"""The ledger: every reply, durable before it is used.
+
+SQLite in WAL mode. Replies that arrive together are committed together (group commit), on a thread of the ledger's
+own; `put` resolves when the commit is on disk. The key is the digest of engine identity, the complete request after
+defaults, and the draw number, so a run that starts again finds what it has paid for, and a changed prompt does not.
+
+One row::
+
+    key         c3f0…  (16 bytes)
+    engine      transformers/smollm2-135m-instruct@5af1…
+    request     {"messages": [["user", ["@9b1e…", "Summarise …"]]], "sampling": {…}, "schema": "", "seed": 77}
+    draw        0
+    reply       {"text": "…", "finish_reason": "stop", "prompt_tokens": 911, "completion_tokens": 212}
+    created     1790000000.0
+
+Message parts of `SHARED` characters or more stand once, compressed, in the table ``texts`` (``@`` and their digest):
+a recipe that sends one document a thousand times stores it once. No header, URL or key is ever stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mashbill.engine import Message, Reply, Request, Sampling, TokenLogprob
+from mashbill.errors import LedgerError
+
+SHARED = 256
+"""Message parts at least this long are stored once by digest; shorter ones cost less in place."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS replies (
+    key BLOB PRIMARY KEY, engine TEXT NOT NULL, request BLOB NOT NULL, draw INTEGER NOT NULL,
+    reply BLOB NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS texts (id BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ledger row, as `trace` shows it."""
+
+    key: str
+    engine: str
+    request: Request
+    draw: int
+    reply: Reply
+    created: float
+
+
+@dataclass(slots=True)
+class _Pending:
+    key: bytes
+    engine: str
+    request: Request
+    draw: int
+    reply: Reply
+    done: asyncio.Future[Reply]
+
+
+class Ledger:
+    """The reply store of a run; several processes may share one file.
+
+    Raises:
+        LedgerError: when the file cannot be opened, read or written.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        with self._failures("open"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._reader = self._connect()
+            # The writer is used only on its own thread; sqlite3 would refuse it otherwise.
+            self._writer = self._connect()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._pending: list[_Pending] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._known_texts: set[bytes] = set()
+        self._closed = False
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: the commit survives a power cut, not only kill -9; group commit makes the sync cheap.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(_TABLES)
+        return connection
+
+    @contextlib.contextmanager
+    def _failures(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"{self.path}: cannot {doing} the ledger: {error}; check the disk's free space and the file's "
+                "permissions, then run the same command again: replies already committed are kept"
+            ) from error
+
+    def get(self, key: str) -> Reply | None:
+        """The reply stored under a key, or None."""
+        with self._failures("read"):
+            row = self._reader.execute("SELECT reply FROM replies WHERE key=?", (bytes.fromhex(key),)).fetchone()
+        return None if row is None else _reply(row[0], key)
+
+    def put(self, key: str, engine: str, request: Request, draw: int, reply: Reply) -> asyncio.Future[Reply]:
+        """Store a reply; the future resolves, once it is on disk, to the reply that stands under the key.
+
+        That is another one only if another process stored its own first: the first stays.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Reply] = loop.create_future()
+        self._pending.append(_Pending(bytes.fromhex(key), engine, request, draw, reply, done))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = loop.create_task(self._flush())
+        return done
+
+    async def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._pending:
+            group, self._pending = self._pending, []
+            try:
+                standing = await loop.run_in_executor(self._thread, self._commit, group)
+            except LedgerError as error:
+                for item in group:
+                    if not item.done.done():
+                        item.done.set_exception(error)
+                continue
+            for item, reply in zip(group, standing, strict=True):
+                if not item.done.done():
+                    item.done.set_result(reply)
+
+    def _commit(self, group: list[_Pending]) -> list[Reply]:
+        standing: list[Reply] = []
+        with self._failures("write"):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                for item in group:
+                    standing.append(self._insert(item))
+                self._writer.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled it back already; there is then nothing left to undo.
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                self._known_texts.clear()
+                raise
+        return standing
+
+    def _insert(self, item: _Pending) -> Reply:
+        added = self._writer.execute(
+            "INSERT OR IGNORE INTO replies VALUES (?,?,?,?,?,?)",
+            (
+                item.key,
+                item.engine,
+                self._pack(item.request),
+                item.draw,
+                orjson.dumps(_reply_row(item.reply)),
+                time.time(),
+            ),
+        ).rowcount
+        if added:
+            return item.reply
+        row = self._writer.execute("SELECT reply FROM replies WHERE key=?", (item.key,)).fetchone()
+        return _reply(row[0], item.key.hex())
+
+    def _pack(self, request: Request) -> bytes:
+        messages = [[message.role, [self._shared(part) for part in message.parts]] for message in request.messages]
+        return orjson.dumps(
+            {"messages": messages, "sampling": request.sampling, "schema": request.schema, "seed": request.seed}
+        )
+
+    def _shared(self, part: str) -> str:
+        if len(part) < SHARED:
+            # A short part that begins with the mark would be taken for a digest.
+            return "\\" + part if part.startswith(("@", "\\")) else part
+        body = part.encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(body, digest_size=16).digest()
+        if digest not in self._known_texts:
+            self._writer.execute("INSERT OR IGNORE INTO texts VALUES (?,?)", (digest, zlib.compress(body, 6)))
+            self._known_texts.add(digest)
+        return "@" + digest.hex()
+
+    def entry(self, key: str) -> Entry | None:
+        """The whole row under a key, with its request restored; None when there is none."""
+        with self._failures("read"):
+            row = self._reader.execute(
+                "SELECT engine, request, draw, reply, created FROM replies WHERE key=?", (bytes.fromhex(key),)
+            ).fetchone()
+            if row is None:
+                return None
+            return Entry(key, row[0], self._unpack(row[1]), row[2], _reply(row[3], key), row[4])
+
+    def _unpack(self, packed: bytes) -> Request:
+        fields = orjson.loads(packed)
+        messages = tuple(
+            Message(role, tuple(self._restored(part) for part in parts)) for role, parts in fields["messages"]
+        )
+        sampling = {**fields["sampling"], "stop": tuple(fields["sampling"]["stop"])}
+        return Request(
+            messages=messages, sampling=Sampling(**sampling), schema=fields["schema"], seed=fields["seed"]
+        )
+
+    def _restored(self, part: str) -> str:
+        if part.startswith("\\"):
+            return part[1:]
+        if not part.startswith("@"):
+            return part
+        row = self._reader.execute("SELECT body FROM texts WHERE id=?", (bytes.fromhex(part[1:]),)).fetchone()
+        return zlib.decompress(row[0]).decode("utf-8", "surrogatepass")
+
+    def count(self) -> int:
+        """How many replies are stored."""
+        with self._failures("read"):
+            return int(self._reader.execute("SELECT count(*) FROM replies").fetchone()[0])
+
+    async def close(self) -> None:
+        """Commit what is pending and let go of the file; safe to call twice."""
+        if self._closed:
+            return
+        if self._flusher is not None:
+            await asyncio.shield(self._flusher)
+        self._closed = True
+        self._thread.shutdown(wait=True)
+        self._writer.close()
+        self._reader.close()
+
+
+def reply_key(engine: str, base: bytes, seed: int, draw: int) -> str:
+    """The key of a reply: engine identity, the request's bytes (see `request_bytes`), its seed and the draw."""
+    digest = hashlib.blake2b(digest_size=16)
+    for field in (engine.encode(), base, str(seed).encode(), str(draw).encode()):
+        digest.update(len(field).to_bytes(8, "big") + field)
+    return digest.hexdigest()
+
+
+def request_bytes(request: Request) -> bytes:
+    """The canonical bytes of a request without its seed; how a message is split into parts does not enter."""
+    return orjson.dumps(
+        [[[message.role, message.content] for message in request.messages], request.sampling, request.schema],
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+def _reply_row(reply: Reply) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "text": reply.text,
+        "finish_reason": reply.finish_reason,
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+    }
+    if reply.logprobs:
+        row["logprobs"] = [[token.token, token.logprob, token.top] for token in reply.logprobs]
+    return row
+
+
+def _reply(packed: bytes, key: str) -> Reply:
+    row = orjson.loads(packed)
+    logprobs = tuple(
+        TokenLogprob(token=token, logprob=logprob, top=tuple((text, value) for text, value in top))
+        for token, logprob, top in row.pop("logprobs", [])
+    )
+    return Reply(**row, logprobs=logprobs, key=key)
