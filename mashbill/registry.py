@@ -1,0 +1,157 @@
+"""Steps and engines, found by file.
+
+A package of steps is a folder; a file ``gopher_quality.py`` in it that defines ``class GopherQuality`` is the step
+``gopher_quality``; a file without such a class is a helper. Files are found by name and read by `ast`, so listing
+them imports nothing; a step is imported when it is asked for, and an import that breaks is raised, never skipped.
+
+>>> find("step", "minhash_dedup").module
+'filters.minhash_dedup'
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from mashbill.errors import RegistryError
+from mashbill.step import Step, snake_case
+
+Sort = Literal["step", "engine"]
+
+PACKAGES: dict[Sort, tuple[str, ...]] = {
+    "step": ("mashbill.sources", "synth.generators", "filters", "kg"),
+    "engine": ("synth.engines",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A step or engine as its file shows it, before any import."""
+
+    name: str
+    module: str
+    path: Path
+    class_name: str
+    bases: tuple[str, ...]
+    """Base classes as written, e.g. ``Generator[Document, Document]``."""
+    summary: str
+    """The first sentence of the class's docstring."""
+
+    @property
+    def role(self) -> str:
+        """``source``, ``generator``, ``filter``, ``dataset step`` or ``engine``."""
+        roles = {"Source": "source", "Generator": "generator", "Filter": "filter", "DatasetStep": "dataset step"}
+        return next((roles[base.split("[")[0]] for base in self.bases if base.split("[")[0] in roles), "engine")
+
+
+def available(sort: Sort, folders: Sequence[Path] = ()) -> dict[str, Found]:
+    """Every step or engine by name: the packages' and those in `folders` of the user's own.
+
+    Raises:
+        RegistryError: when two files claim one name.
+    """
+    found: dict[str, Found] = {}
+    for one in [*_in_packages(sort), *_in_folders(sort, folders)]:
+        if one.name in found:
+            raise RegistryError(
+                f"two files claim the {sort} {one.name!r}: {found[one.name].path} and {one.path}; rename one of them"
+            )
+        found[one.name] = one
+    return dict(sorted(found.items()))
+
+
+def find(sort: Sort, name: str, folders: Sequence[Path] = ()) -> Found:
+    """One step or engine by name.
+
+    Raises:
+        RegistryError: for an unknown name, with the nearest names and the list.
+    """
+    known = available(sort, folders)
+    if name not in known:
+        raise RegistryError(f"no {sort} is called {name!r}{nearest(name, known)}; there are: {', '.join(known)}")
+    return known[name]
+
+
+def load(sort: Sort, name: str, folders: Sequence[Path] = ()) -> Any:
+    """The class of a step or engine, imported now.
+
+    Raises:
+        RegistryError: for an unknown name, or a step file whose class is not a step.
+    """
+    one = find(sort, name, folders)
+    cls = getattr(_import(one), one.class_name)
+    if sort == "step" and not (isinstance(cls, type) and issubclass(cls, Step)):
+        raise RegistryError(f"{one.path}: {one.class_name} is not a Generator, Filter, DatasetStep or Source")
+    return cls
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """For a message: the names most like one, or nothing.
+
+    >>> nearest("gopher_qualty", ["gopher_quality", "length"])
+    ' (did you mean gopher_quality?)'
+    """
+    close = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def _in_packages(sort: Sort) -> Iterable[Found]:
+    for package in PACKAGES[sort]:
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise RegistryError(f"the package {package} is missing: the installation is not whole; install again")
+        for folder in spec.submodule_search_locations:
+            for path in sorted(Path(folder).glob("*.py")):
+                yield from _in_file(sort, path, f"{package}.{path.stem}")
+
+
+def _in_folders(sort: Sort, folders: Sequence[Path]) -> Iterable[Found]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise RegistryError(f"{folder}: no such folder of steps; mend `steps` in the bill")
+        for path in sorted(folder.glob("*.py")):
+            yield from _in_file(sort, path, f"mashbill_steps_{path.stem}")
+
+
+def _in_file(sort: Sort, path: Path, module: str) -> Iterable[Found]:
+    if path.stem.startswith("_"):
+        return
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise RegistryError(f"{path}:{error.lineno}: cannot be read as Python: {error.msg}") from error
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and snake_case(node.name) == path.stem and _is_one(sort, node):
+            summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+            bases = tuple(ast.unparse(base) for base in node.bases)
+            yield Found(path.stem, module, path, node.name, bases, summary)
+
+
+def _is_one(sort: Sort, node: ast.ClassDef) -> bool:
+    """A step derives from something; an engine follows a protocol, so it is known by its `complete`."""
+    if sort == "step":
+        return bool(node.bases)
+    return any(isinstance(item, ast.AsyncFunctionDef) and item.name == "complete" for item in node.body)
+
+
+def _import(one: Found) -> ModuleType:
+    if not one.module.startswith("mashbill_steps_"):
+        return importlib.import_module(one.module)
+    known = sys.modules.get(one.module)
+    if known is not None and known.__file__ == str(one.path):
+        return known
+    spec = importlib.util.spec_from_file_location(one.module, one.path)
+    if spec is None or spec.loader is None:
+        raise RegistryError(f"{one.path}: cannot be loaded as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[one.module] = module  # dataclasses look their module up while it is being executed
+    spec.loader.exec_module(module)
+    return module
