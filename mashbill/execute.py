@@ -111,14 +111,16 @@ def identity_of(step: Step, source: Stored, engine: str) -> dict[str, Any]:
     """What decides a stored step's rows, as plain readable values."""
     steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
     return {
-        "steps": [{"name": one.name, "version": one.version, **_plain(step_identity(one))} for one in steps],
+        "steps": [plain_identity(one) for one in steps],
         "input": source.manifest.fingerprint,
         "engine": engine,
     }
 
 
-def _plain(value: Any) -> Any:
-    return json.loads(orjson.dumps(value, default=_unplain, option=orjson.OPT_SERIALIZE_DATACLASS))
+def plain_identity(step: Step) -> dict[str, Any]:
+    """A step's name, version, class and fields as plain values, for a manifest."""
+    whole = {"name": step.name, "version": step.version, **step_identity(step)}
+    return dict(json.loads(orjson.dumps(whole, default=_unplain)))
 
 
 def _unplain(value: Any) -> Any:

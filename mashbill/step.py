@@ -1,8 +1,9 @@
-"""The three kinds of step and the contract of each.
+"""The kinds of step and the contract of each.
 
 A step is a frozen, keyword-only dataclass. Its fields, the prompt included, are its identity; `version` is raised when
 its code changes what it makes. It reads records of one type and writes records of another:
 
+* `Source`: reads records from files.
 * `Generator`: one async function that asks a model. Rows made from a record do not depend on any other record.
 * `Filter`: named reasons as column expressions; a stack of filters runs as one query.
 * `DatasetStep`: needs all parts at once (dedup, selection, graph building).
@@ -16,8 +17,9 @@ import asyncio
 import re
 import typing
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -160,6 +162,41 @@ class Filter(Step, Generic[In]):
     def scores(self) -> dict[str, pl.Expr]:
         """Score name -> a number for each row."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class BadInput:
+    """A piece of a source that cannot be a record: where it stands, a countable reason, and what was found."""
+
+    where: str
+    """File name relative to the source's root, with ``:line`` where there are lines."""
+    reason: str
+    detail: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(Step, Generic[Out]):
+    """Reads records from files of the user's.
+
+    The files' names (relative to `path`) and contents are the identity, with the fields that shape the rows; where the
+    files lie is not. What cannot be a record is a `BadInput`: it stops the run, or with ``bad_input: reject`` becomes
+    a reject row. Empty pieces never stop a run; they are always counted.
+    """
+
+    path: str = field(metadata={"identity": False})
+    """A file or folder, relative to the bill."""
+    bad_input: Literal["stop", "reject"] = "stop"
+    part_rows: int = 1000
+    """Rows per stored part: the unit of parallelism and of retry."""
+
+    def files(self, root: Path) -> list[Path]:
+        """The files to read under the resolved path, in a fixed order."""
+        raise TypeError(f"{type(self).__name__} has no `files`")
+
+    def read(self, path: Path, name: str) -> Iterator[Out | BadInput]:
+        """The records of one file, in order; `name` is its name relative to the source."""
+        raise TypeError(f"{type(self).__name__} has no `read`")
 
 
 class Parts(Protocol):

@@ -1,0 +1,117 @@
+"""Run a source: files in, stored records out, every piece of every file accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mashbill.errors import InputError
+from mashbill.execute import Runtime, plain_identity
+from mashbill.fingerprint import fingerprint, step_identity
+from mashbill.records import Record, Reject, to_table
+from mashbill.step import BadInput, Source
+from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+
+HARMLESS = frozenset({"empty"})
+"""Reasons that never stop a run: nothing is lost with an empty piece."""
+
+
+def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
+    """The stored records of a source whose files lie under `root`; read again only when a file changed.
+
+    Raises:
+        InputError: for an absent path, a folder with no documents, a file that cannot be read (unless the source
+            says ``bad_input: reject``), or a source that gives no record at all.
+    """
+    files = [(path, path.name if path == root else path.relative_to(root).as_posix()) for path in source.files(root)]
+    contents = {name: _digest(path) for path, name in files}
+    digest = fingerprint((source.name, source.version, step_identity(source), contents))
+    place = runtime.root / source.name / digest
+    if Stored.finished(place):
+        stored = Stored.open(place)
+        runtime.progress.end(source.name, stored, reused=True)
+        return stored
+    runtime.progress.begin(source.name, len(files), 0)
+    parts, seen = [], _Seen()
+    for index, chunk in enumerate(_chunks(_pieces(source, files, seen), source.part_rows)):
+        parts.append(_write(place, index, chunk, source))
+    counts = sum((part.counts for part in parts), Counts())
+    if not counts.kept:
+        found = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.items()) or "no rows"
+        raise InputError(f"gave no record at all ({found}); first: {seen.first_bad or 'nothing to read'}", path=root)
+    manifest = Manifest(
+        step=source.name,
+        kind=source.writes.__name__,
+        fingerprint=digest,
+        identity={"steps": [plain_identity(source)], "files": contents},
+        parts=tuple(parts),
+        counts=counts,
+    )
+    write_json(place / "manifest.json", manifest.model_dump(mode="json"))
+    stored = Stored.open(place)
+    runtime.progress.end(source.name, stored, reused=False)
+    return stored
+
+
+@dataclass(slots=True)
+class _Seen:
+    first_bad: str = ""
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}; check its permissions", path=path) from error
+
+
+def _pieces(source: Source[Any], files: list[tuple[Path, str]], seen: _Seen) -> Iterator[Record | BadInput]:
+    for path, name in files:
+        for piece in source.read(path, name):
+            if isinstance(piece, BadInput):
+                seen.first_bad = seen.first_bad or f"{piece.where}: {piece.detail}"
+                if source.bad_input == "stop" and piece.reason not in HARMLESS:
+                    raise InputError(
+                        f"{piece.detail} (to go on without it, counted as {piece.reason!r}, set `bad_input: reject`)",
+                        path=path,
+                        line=piece.line,
+                    )
+            yield piece
+
+
+def _chunks(pieces: Iterator[Record | BadInput], size: int) -> Iterator[list[Record | BadInput]]:
+    while chunk := list(islice(pieces, size)):
+        yield chunk
+
+
+def _write(place: Path, index: int, chunk: Iterable[Record | BadInput], source: Source[Any]) -> PartEntry:
+    records = [piece for piece in chunk if isinstance(piece, Record)]
+    rejects = [
+        Reject.new(
+            kind=source.writes.__name__,
+            step=source.name,
+            reason=piece.reason,
+            detail=piece.detail,
+            source=piece.where,
+        )
+        for piece in chunk
+        if isinstance(piece, BadInput)
+    ]
+    total = len(records) + len(rejects)
+    counts = Counts(
+        read=total,
+        attempts=total,
+        kept=len(records),
+        rejected=dict(sorted(Counter(reject.reason for reject in rejects).items())),
+        barren=len(rejects),
+    )
+    kept_path, rejects_path = place / part_name(index), place / "rejects" / part_name(index)
+    write_parquet(rejects_path, to_table(rejects, Reject))
+    write_parquet(kept_path, to_table(records, source.writes))
+    return PartEntry(
+        name=kept_path.name, sha256=file_digest(kept_path), rejects_sha256=file_digest(rejects_path), counts=counts
+    )

@@ -1,0 +1,185 @@
+"""Text files, JSON lines or Parquet in; documents out.
+
+``corpus/salt.md`` with front matter becomes one row::
+
+    ---
+    title: The Salt Guild
+    author: Ora Venn
+    year: 412
+    ---
+    The guild was founded …
+
+    {"title": "The Salt Guild", "author": "Ora Venn", "year": "412", "text": "The guild was founded …",
+     "source": "salt.md", "domain": "Veylund", …}
+
+JSON lines and Parquet give one document a row, from the columns named by `text_field`, `title_field` and, where they
+are there, ``author`` and ``year``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from mashbill.errors import InputError
+from mashbill.records import Document, join_texts
+from mashbill.step import BadInput, Source
+
+TEXT = (".md", ".txt", ".rst")
+ROWS = (".jsonl", ".ndjson", ".parquet")
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_HEADING = re.compile(r"\A\s*# +(.+)\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadDocuments(Source[Document]):
+    """Reads documents from text, Markdown, JSON lines or Parquet."""
+
+    glob: str = "**/*"
+    """Which files of a folder; of those, the ones whose suffix is known."""
+    domain: str = ""
+    license: str = ""
+    text_field: str = "text"
+    title_field: str = "title"
+    max_bytes: int = 32 * 1024 * 1024
+    """The largest document: one that is larger is a dump, not a document, and no engine's context holds it."""
+
+    def files(self, root: Path) -> list[Path]:
+        """Every file of a known kind, by name."""
+        if not root.exists():
+            raise InputError("no such file or folder; `path` is taken relative to the bill", path=root)
+        if root.is_file():
+            return [root]
+        known = [path for path in root.glob(self.glob) if path.is_file() and not _hidden(path.relative_to(root))]
+        files = sorted((p for p in known if p.suffix.lower() in (*TEXT, *ROWS)), key=lambda p: p.relative_to(root).as_posix())
+        if not files:
+            others = join_texts(sorted({p.suffix or p.name for p in known})) or "nothing"
+            raise InputError(
+                f"has no documents: looked for {', '.join((*TEXT, *ROWS))} matching {self.glob!r} and found {others}",
+                path=root,
+            )
+        return files
+
+    def read(self, path: Path, name: str) -> Iterator[Document | BadInput]:
+        """The documents of one file."""
+        suffix = path.suffix.lower()
+        if suffix == ".parquet":
+            yield from self._parquet(path, name)
+        elif suffix in ROWS:
+            yield from self._json_lines(path, name)
+        else:
+            yield self._text(path, name)
+
+    def _text(self, path: Path, name: str) -> Document | BadInput:
+        size = path.stat().st_size
+        if size > self.max_bytes:
+            return self._too_large(name, size)
+        text = _decoded(path.read_bytes(), name, None)
+        if isinstance(text, BadInput):
+            return text
+        head: Mapping[str, Any] = {}
+        if match := _FRONT_MATTER.match(text):
+            try:
+                head = yaml.safe_load(match[1]) or {}
+            except yaml.YAMLError as error:
+                return BadInput(name, "broken_front_matter", f"the front matter is not YAML: {error}")
+            if not isinstance(head, Mapping):
+                return BadInput(name, "broken_front_matter", "the front matter is not a mapping of names to values")
+            text = text[match.end() :]
+        elif path.suffix.lower() == ".md" and (match := _HEADING.match(text)):
+            head, text = {"title": match[1].strip()}, text[match.end() :]
+        return self._document({"title": path.stem, **head, "text": text}, "text", "title", name, None)
+
+    def _json_lines(self, path: Path, name: str) -> Iterator[Document | BadInput]:
+        with path.open("rb") as handle:
+            number = 0
+            # Bounded: a line without end must not fill the memory before anyone can say so.
+            while line := handle.readline(self.max_bytes + 1):
+                number += 1
+                where = f"{name}:{number}"
+                if len(line) > self.max_bytes:
+                    size = len(line)
+                    while line and not line.endswith(b"\n"):
+                        line = handle.readline(self.max_bytes)
+                        size += len(line)
+                    yield self._too_large(where, size, number)
+                elif line.strip():
+                    yield self._json_line(line, where, number)
+
+    def _json_line(self, line: bytes, where: str, number: int) -> Document | BadInput:
+        text = _decoded(line, where, number)
+        if isinstance(text, BadInput):
+            return text
+        try:
+            row = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            return BadInput(where, "broken_json", f"is not JSON: {error}", number)
+        if not isinstance(row, dict):
+            return BadInput(where, "broken_json", f"must be a JSON object; found {type(row).__name__}", number)
+        return self._document(row, self.text_field, self.title_field, where, number)
+
+    def _parquet(self, path: Path, name: str) -> Iterator[Document | BadInput]:
+        try:
+            file = pq.ParquetFile(path)
+            wanted = {self.text_field, self.title_field, "author", "year", "domain", "license"}
+            if self.text_field not in file.schema_arrow.names:
+                columns = join_texts(file.schema_arrow.names, 20)
+                yield BadInput(name, "no_text", f"has no column {self.text_field!r}; its columns are {columns}")
+                return
+            number = 0
+            for batch in file.iter_batches(1024, columns=[c for c in file.schema_arrow.names if c in wanted]):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield self._document(row, self.text_field, self.title_field, f"{name}:{number}", number)
+        except (pa.ArrowException, OSError) as error:
+            yield BadInput(name, "broken_parquet", f"cannot be read as Parquet: {error}")
+
+    def _document(
+        self, row: Mapping[str, Any], text_field: str, title_field: str, where: str, line: int | None
+    ) -> Document | BadInput:
+        text = row.get(text_field)
+        if text is None and text_field not in row:
+            found = join_texts(sorted(row), 20)
+            return BadInput(where, "no_text", f"has no field {text_field!r}; its fields are {found}", line)
+        if text is not None and not isinstance(text, str):
+            return BadInput(where, "no_text", f"the field {text_field!r} is {type(text).__name__}, not text", line)
+        if text is None or not text.strip():
+            return BadInput(where, "empty", "holds no text", line)
+        return Document.new(
+            title=_plain(row.get(title_field)),
+            author=_plain(row.get("author")),
+            year=_plain(row.get("year")),
+            text=text.replace("\r\n", "\n").strip("\n"),
+            source=where,
+            domain=self.domain or _plain(row.get("domain")),
+            license=self.license or _plain(row.get("license")),
+        )
+
+    def _too_large(self, where: str, size: int, line: int | None = None) -> BadInput:
+        found = f"{size:,} bytes in one document; the most is `max_bytes` ({self.max_bytes:,}): split it, or raise it"
+        return BadInput(where, "too_large", found, line)
+
+
+def _decoded(data: bytes, where: str, line: int | None) -> str | BadInput:
+    if b"\0" in data[:4096]:
+        return BadInput(where, "binary", "holds zero bytes, so it is not text", line)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return BadInput(where, "not_utf8", f"is not UTF-8 at byte {error.start}; convert it (`iconv -t utf-8`)", line)
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
