@@ -23,7 +23,7 @@ import orjson
 from aiohttp import web
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
-WORDS = tuple("salt barge lamp tide ember quay rope glass moss hinge über 潮 🌊 plum".split())
+WORDS = ("salt", "barge", "lamp", "tide", "ember", "quay", "rope", "glass", "moss", "hinge", "über", "潮", "🌊", "plum")
 NATURAL_LENGTH = 12
 
 

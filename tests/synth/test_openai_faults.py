@@ -153,7 +153,7 @@ async def test_rate_limits_cost_no_tries(server: FakeOpenai, time: FakeTime) -> 
 
 async def test_rate_limited_for_ever_ends_in_engine_down(server: FakeOpenai, time: FakeTime) -> None:
     server.always = status(429)
-    with pytest.raises(EngineDown, match="429 .* let nothing through for 9"):
+    with pytest.raises(EngineDown, match=r"429 .* let nothing through for 9"):
         await ask(run(time, server.url))
     server.always = status(429, headers={"Retry-After": "86400"})
     with pytest.raises(EngineDown, match="asks to wait 86400 s"):
@@ -244,9 +244,13 @@ async def test_replies_in_flight_are_handed_out_before_the_error(server: FakeOpe
     engine = Openai(model="fake", run=run(time, server.url))
     got: list[int] = []
     asyncio.get_running_loop().call_later(0.05, server.gate.set)
-    with pytest.raises(EngineRefused):
+
+    async def collect() -> None:
         async for index, _ in engine.complete([replace(ASK, seed=seed) for seed in range(4)]):
             got.append(index)
+
+    with pytest.raises(EngineRefused):
+        await collect()
     await engine.close()
     assert len(got) == 3
 

@@ -1,0 +1,233 @@
+"""How much of a bare HTTP loop's speed is left once every reply is durable and every record accounted for.
+
+An instant server in a process of its own answers every request with the same bytes; then, in the same run and with
+the same number in flight::
+
+    bare      aiohttp, one session, json in and json out: nothing else
+    engine    `Openai.complete`
+    kernel    a generator of one ask a record, through `Asker`, the ledger on disk, `execute`, Parquet parts
+
+    .venv/bin/python -m benchmarks.asks --requests 20000 --flight 50 --json runs/asks.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from mashbill.ask import Answer, Asker
+from mashbill.engine import Request, Sampling, user
+from mashbill.execute import Runtime, execute
+from mashbill.ledger import Ledger
+from mashbill.records import Document, Reject, to_table
+from mashbill.step import Generator, Prompt
+from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from synth.engines.openai import Openai
+from synth.engines.openai_run import OpenaiRun
+
+REPLY = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1790000000,
+        "model": "instant",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Salt came down the river by barge. " * 8},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 40, "completion_tokens": 64, "total_tokens": 104},
+    }
+).encode()
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(REPLY), REPLY)
+TEXT = "The salt road ran from the flats to the upper market, and every barge paid the lock keeper in kind. "
+PART_ROWS = 1000
+
+
+class Instant(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, as little of it as a client needs: the server must not be what is measured."""
+
+    def __init__(self) -> None:
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport to answer on."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request that is whole."""
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end].lower()
+            start = head.index(b"content-length:") + len(b"content-length:")
+            length = int(head[start:].split(b"\r\n", 1)[0])
+            if len(self.buffer) < end + 4 + length:
+                return
+            self.buffer = self.buffer[end + 4 + length :]
+            self.transport.write(ANSWER)
+
+
+async def serve() -> None:
+    server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def instant_server() -> Iterator[str]:
+    command = [sys.executable, "-m", "benchmarks.asks", "--serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneAsk(Generator[Document, Document]):
+    """One ask, one document."""
+
+    def prompt(self, record: Document) -> Prompt:
+        """The document and a question."""
+        return user(record.text, "\n\nWhat does it say?")
+
+    def parse(self, record: Document, answer: Answer[Any]) -> Iterable[Document]:
+        """The reply as it is."""
+        yield record.child(Document, kind="summary", text=answer.text, made=answer.made())
+
+
+async def in_flight(requests: int, flight: int, one: Callable[[int], Awaitable[object]]) -> float:
+    """Requests a second with so many workers."""
+    numbers = iter(range(requests))
+
+    async def worker() -> None:
+        for number in numbers:
+            await one(number)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(flight)))
+    return requests / (time.perf_counter() - started)
+
+
+async def bare(url: str, requests: int, flight: int) -> float:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def one(number: int) -> object:
+            content = f"{TEXT}{number}\n\nWhat does it say?"
+            body = {"model": "instant", "messages": [{"role": "user", "content": content}], "max_tokens": 512}
+            async with session.post(url + "/chat/completions", json=body) as response:
+                return (await response.json())["choices"][0]["message"]["content"]
+
+        return await in_flight(requests, flight, one)
+
+
+async def engine(url: str, requests: int, flight: int) -> float:
+    under_test = Openai(model="instant", run=OpenaiRun(endpoints=(url,), concurrency=flight))
+    await under_test.start()
+
+    async def one(number: int) -> object:
+        request = Request(messages=(user(f"{TEXT}{number}", "\n\nWhat does it say?"),), sampling=Sampling(), seed=1)
+        return [pair async for pair in under_test.complete([request])]
+
+    try:
+        return await in_flight(requests, flight, one)
+    finally:
+        await under_test.close()
+
+
+async def kernel(url: str, requests: int, flight: int) -> float:
+    root = Path(tempfile.mkdtemp(prefix="asks-", dir=os.environ.get("MASHBILL_BENCH_DIR")))
+    try:
+        source = documents(root, requests)
+        ledger = Ledger(root / "ledger.sqlite")
+        under_test = Openai(model="instant", run=OpenaiRun(endpoints=(url,), concurrency=flight))
+        started = time.perf_counter()
+        async with Asker(under_test, ledger) as asker:
+            runtime = Runtime(root=root, asker=asker, records_in_flight=RECORDS_PER_FLIGHT * flight)
+            stored = await execute(OneAsk(), source, runtime)
+        took = time.perf_counter() - started
+        if not stored.manifest.counts.kept == ledger.count() == requests:
+            raise SystemExit(f"{requests} asked, {ledger.count()} in the ledger, {stored.manifest.counts}")
+        await ledger.close()
+    finally:
+        shutil.rmtree(root)
+    return requests / took
+
+
+RECORDS_PER_FLIGHT = 4
+"""Records under way for each request in flight: those that wait for the disk must not leave the engine idle."""
+
+
+def documents(root: Path, count: int) -> Stored:
+    """A stored step of so many short documents."""
+    place = root / "read" / "0"
+    parts = []
+    for index, start in enumerate(range(0, count, PART_ROWS)):
+        numbers = range(start, min(start + PART_ROWS, count))
+        rows = to_table((Document.new(text=f"{TEXT}{number}") for number in numbers), Document)
+        kept, rejects = place / part_name(index), place / "rejects" / part_name(index)
+        write_parquet(kept, rows)
+        write_parquet(rejects, to_table([], Reject))
+        counts = Counts(read=rows.num_rows, attempts=rows.num_rows, kept=rows.num_rows)
+        digests = {"sha256": file_digest(kept), "rejects_sha256": file_digest(rejects)}
+        parts.append(PartEntry(name=kept.name, counts=counts, **digests))
+    total = sum((part.counts for part in parts), Counts())
+    manifest = Manifest(step="read", kind="Document", fingerprint="0", identity={}, parts=tuple(parts), counts=total)
+    write_json(place / "manifest.json", manifest.model_dump(mode="json"))
+    return Stored.open(place)
+
+
+def measure(requests: int, flight: int, repeats: int) -> dict[str, float]:
+    """The best of some repeats of each, alternating, so that a busy moment spoils no one of them."""
+    best = dict.fromkeys(("bare", "engine", "kernel"), 0.0)
+    with instant_server() as url:
+        asyncio.run(bare(url, min(requests, 500), flight))
+        for _ in range(repeats):
+            for name, what in (("bare", bare), ("engine", engine), ("kernel", kernel)):
+                best[name] = max(best[name], asyncio.run(what(url, requests, flight)))
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--flight", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        asyncio.run(serve())
+        return
+    best = measure(options.requests, options.flight, options.repeats)
+    print(f"{options.requests} requests, {options.flight} in flight, best of {options.repeats}, {os.cpu_count()} cores")
+    print(f"{'':8} {'requests/s':>12} {'of bare':>8}")
+    for name, rate in best.items():
+        print(f"{name:8} {rate:12,.0f} {rate / best['bare']:8.2f}")
+    if options.json:
+        ratios = {f"{name}_of_bare": rate / best["bare"] for name, rate in best.items()}
+        setting = {"requests": options.requests, "flight": options.flight, "cores": os.cpu_count()}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(setting | best | ratios, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
