@@ -1,0 +1,304 @@
+"""A release: curated streams joined into one dataset with splits that share no source document, and its card.
+
+::
+
+    releases/tolvarey/5f0c…/
+        README.md                            the data card
+        data/train-00000-of-00001.parquet    opens with datasets.load_dataset(folder)
+        data/validation-00000-of-00001.parquet
+        manifest.json                        written last
+
+Every released row keeps its record's columns and gains ``stream``. Shares are by bytes of text, a measure that no
+tokenizer changes; rows left out to meet them are counted as ``over_share``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from mashbill.errors import StoreError
+from mashbill.fingerprint import content_id, fingerprint
+from mashbill.records import schema_of
+from mashbill.store import MANIFEST, Counts, Stored, file_digest, replacing, write_json
+
+SHARD_ROWS = 50_000
+"""Rows of one Parquet file: at a few kB a row, some 200 MB."""
+
+
+class Shard(BaseModel):
+    """One Parquet file of a release."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    rows: int
+    sha256: str
+
+
+class SplitCounts(BaseModel):
+    """One split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    sources: int
+    text_bytes: int
+    shards: tuple[Shard, ...]
+
+
+class StepCounts(BaseModel):
+    """One stored step on a stream's way, from the source on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: str
+    fingerprint: str
+    engine: str
+    counts: Counts
+    identity: dict[str, Any]
+
+
+class StreamCounts(BaseModel):
+    """One stream: its way, and how many of its curated rows were released."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: tuple[StepCounts, ...]
+    share_asked: float
+    """0 when the stream was taken whole."""
+    released: int
+    text_bytes: int
+    over_share: int
+
+
+class ReleaseManifest(BaseModel):
+    """What a release is and how its counts add up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    name: str
+    version: str
+    description: str
+    license: str
+    language: str
+    kind: str
+    fingerprint: str
+    seed: int
+    streams: dict[str, StreamCounts]
+    splits: dict[str, SplitCounts]
+
+    @property
+    def rows(self) -> int:
+        """Released rows over all splits."""
+        return sum(split.rows for split in self.splits.values())
+
+    @classmethod
+    def read(cls, folder: Path) -> ReleaseManifest:
+        """The manifest of a finished release.
+
+        Raises:
+            StoreError: when there is none.
+        """
+        file = folder / MANIFEST
+        if not file.is_file():
+            raise StoreError(f"{folder}: has no {MANIFEST}: the release did not finish; run the bill again")
+        return cls.model_validate_json(file.read_bytes())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasePlan:
+    """What to publish: identity of a release."""
+
+    name: str
+    version: str
+    description: str
+    license: str
+    language: str
+    seed: int
+    shares: Mapping[str, float]
+    splits: Mapping[str, float]
+
+
+def split_of_sources(source_ids: list[str], splits: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Source id -> split: each held-out split gets its share of the source documents, in an order by hash.
+
+    >>> sorted(split_of_sources(["a", "b", "c", "d"], {"validation": 0.25}, 0).values())
+    ['train', 'train', 'train', 'validation']
+    """
+    ordered = sorted(set(source_ids), key=lambda one: content_id("split", seed, one))
+    assigned: dict[str, str] = {}
+    position = 0
+    for name in sorted(splits):
+        # At least one source, so that a split that was asked for exists; train keeps at least one too.
+        count = min(max(1, round(splits[name] * len(ordered))), max(0, len(ordered) - position - 1))
+        assigned.update(dict.fromkeys(ordered[position : position + count], name))
+        position += count
+    assigned.update(dict.fromkeys(ordered[position:], "train"))
+    return assigned
+
+
+def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Path:
+    """Write a release of curated streams; one that is finished is returned at once.
+
+    Raises:
+        StoreError: when the streams' rows are of different types, or there is no row at all.
+    """
+    digest = fingerprint((plan, {name: stored.manifest.fingerprint for name, stored in streams.items()}))
+    folder = root / "releases" / plan.name / digest
+    if (folder / MANIFEST).is_file():
+        return folder
+    kinds = {stored.manifest.kind for stored in streams.values()}
+    if len(kinds) != 1:
+        raise StoreError(f"release {plan.name}: its streams hold {sorted(kinds)}; release one type of record")
+    index = _index(streams)
+    if not index.height:
+        raise StoreError(
+            f"release {plan.name}: no row is left to publish; see where they went with `mashbill ls` and `mashbill rejects`"
+        )
+    taken = _within_shares(index, plan)
+    assigned = split_of_sources(index["source_id"].to_list(), plan.splits, plan.seed)
+    taken = taken.with_columns(split=pl.col("source_id").replace_strict(assigned, return_dtype=pl.String))
+    splits = {
+        name: _write_split(folder, name, taken.filter(split=name), streams) for name in ["train", *sorted(plan.splits)]
+    }
+    manifest = ReleaseManifest(
+        name=plan.name,
+        version=plan.version,
+        description=plan.description,
+        license=plan.license,
+        language=plan.language,
+        kind=next(iter(kinds)),
+        fingerprint=digest,
+        seed=plan.seed,
+        streams={name: _stream_counts(name, streams, index, taken, plan, root) for name in streams},
+        splits=splits,
+    )
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    return folder
+
+
+def _index(streams: Mapping[str, Stored]) -> pl.DataFrame:
+    """One light row for each curated row: enough to choose and split without the texts in memory."""
+    frames = []
+    for name, stored in streams.items():
+        for part in range(len(stored)):
+            table = pl.from_arrow(stored.table(part))
+            assert isinstance(table, pl.DataFrame)
+            size = pl.col("text").str.len_bytes() if "text" in table.columns else pl.lit(1, pl.UInt32)
+            frames.append(
+                table.select(
+                    "id", "source_id", text_bytes=size.cast(pl.Int64), stream=pl.lit(name), part=pl.lit(part)
+                ).with_row_index("row")
+            )
+    return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def _within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
+    wanted = {name: share for name, share in plan.shares.items() if share > 0}
+    if len(wanted) < 2:
+        return index
+    sizes = {name: index.filter(stream=name)["text_bytes"].sum() for name in wanted}
+    unit = min(sizes[name] / share for name, share in wanted.items())
+    kept = [index.filter(~pl.col("stream").is_in(list(wanted)))]
+    for name, share in wanted.items():
+        rows = index.filter(stream=name)
+        order = [content_id("share", plan.seed, row) for row in rows["id"]]
+        chosen = rows.with_columns(order=pl.Series(order)).sort("order")
+        kept.append(chosen.filter(pl.col("text_bytes").cum_sum() <= math.ceil(unit * share)).drop("order"))
+    return pl.concat(kept).sort("stream", "part", "row")
+
+
+def _write_split(folder: Path, name: str, rows: pl.DataFrame, streams: Mapping[str, Stored]) -> SplitCounts:
+    total = max(1, math.ceil(rows.height / SHARD_ROWS))
+    tables = _tables(rows, streams)
+    shards = []
+    schema = released_schema(next(iter(streams.values())))
+    rest: list[pa.Table] = []
+    for number in range(total):
+        file = f"data/{name}-{number:05d}-of-{total:05d}.parquet"
+        written = 0
+        with replacing(folder / file) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+            while written < SHARD_ROWS:
+                table = rest.pop() if rest else next(tables, None)
+                if table is None:
+                    break
+                room = SHARD_ROWS - written
+                if table.num_rows > room:
+                    rest.append(table.slice(room))
+                    table = table.slice(0, room)
+                writer.write_table(table.cast(schema))
+                written += table.num_rows
+        shards.append(Shard(file=file, rows=written, sha256=file_digest(folder / file)))
+    return SplitCounts(
+        rows=rows.height,
+        sources=rows["source_id"].n_unique(),
+        text_bytes=int(rows["text_bytes"].sum()),
+        shards=tuple(shards),
+    )
+
+
+def _tables(rows: pl.DataFrame, streams: Mapping[str, Stored]) -> Iterator[pa.Table]:
+    for name, stored in streams.items():
+        for part in range(len(stored)):
+            chosen = rows.filter(stream=name, part=part)["row"]
+            if len(chosen):
+                table = stored.table(part).take(pa.array(chosen.to_list(), pa.int64()))
+                yield table.append_column("stream", pa.array([name] * table.num_rows, pa.string()))
+
+
+def _stream_counts(
+    name: str, streams: Mapping[str, Stored], index: pl.DataFrame, taken: pl.DataFrame, plan: ReleasePlan, root: Path
+) -> StreamCounts:
+    mine = taken.filter(stream=name)
+    return StreamCounts(
+        steps=tuple(
+            StepCounts(
+                step=one.manifest.step,
+                fingerprint=one.manifest.fingerprint,
+                engine=one.manifest.engine,
+                counts=one.manifest.counts,
+                identity=one.manifest.identity,
+            )
+            for one in way_of(streams[name], root)
+        ),
+        share_asked=plan.shares.get(name, 0.0),
+        released=mine.height,
+        text_bytes=int(mine["text_bytes"].sum()),
+        over_share=index.filter(stream=name).height - mine.height,
+    )
+
+
+def way_of(stored: Stored, root: Path) -> list[Stored]:
+    """A stored step and what it was made from, the source first."""
+    way = [stored]
+    while way[0].manifest.inputs:
+        way.insert(0, Stored.open(root / next(iter(way[0].manifest.inputs))))
+    return way
+
+
+def released_schema(stored: Stored) -> pa.Schema:
+    """The schema of released rows, with the features the `datasets` library reads from Parquet metadata."""
+    schema = schema_of(stored.kind).append(pa.field("stream", pa.string(), nullable=False))
+    features = {field.name: _feature(field.type) for field in schema}
+    info = json.dumps({"info": {"features": features}}, sort_keys=True)
+    return schema.with_metadata({"huggingface": info})
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        return {kind.field(i).name: _feature(kind.field(i).type) for i in range(kind.num_fields)}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    names = {pa.float64(): "float64", pa.int64(): "int64", pa.bool_(): "bool", pa.string(): "string", pa.binary(): "binary"}
+    return {"dtype": names[kind], "_type": "Value"}
