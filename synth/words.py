@@ -1,0 +1,76 @@
+"""Words for comparing texts: which ones a text has, and whether a name stands in it.
+
+``The Salt-Guild's rules`` -> ``["the", "salt", "guild", "rules"]``
+
+Comparison is by whole words, without case, punctuation or possessives: as characters, ``art`` stands in ``party``.
+Scripts written without spaces count each character as a word, so a name can be found inside a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Thai, kana and Han: no spaces between words."""
+
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][^\W_{_UNSPACED}]+)*")
+_SIBILANT_PLURAL = ("xes", "ches", "shes", "sses", "zes")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, folded for comparison.
+
+    >>> words("The Salt-Guild’s rules, 1842")
+    ['the', 'salt', 'guild', 'rules', '1842']
+    """
+    found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return [word[:-2] if word.endswith(("'s", "’s")) else word for word in found]
+
+
+def singular(word: str) -> str:
+    """A word with the commonest English plural endings taken off; only for comparing, since it errs on odd words.
+
+    >>> [singular(word) for word in ("boxes", "cities", "guilds", "glass", "tides", "gas")]
+    ['box', 'city', 'guild', 'glass', 'tide', 'gas']
+    """
+    if len(word) <= 3 or word.endswith(("ss", "us", "is")):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(_SIBILANT_PLURAL):
+        return word[:-2]
+    return word.removesuffix("s")
+
+
+def track(tokens: Iterable[str]) -> str:
+    """Words laid end to end so that ``in`` and ``count`` see whole words only.
+
+    >>> track(["salt"]) in track(["sea", "salt"]), track(["alt"]) in track(["sea", "salt"])
+    (True, False)
+    """
+    return "".join(f" {token} " for token in tokens)
+
+
+def folded_track(text: str) -> str:
+    """The track of a text's words in the singular: what names are looked up in."""
+    return track(singular(word) for word in words(text))
+
+
+def grams(tokens: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    """Every run of `size` words, in order."""
+    return [tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1)]
+
+
+def copied_share(tokens: Sequence[str], source: frozenset[tuple[str, ...]], size: int) -> float:
+    """The share of words that lie in a run of `size` words that the source has too.
+
+    >>> copied_share(["a", "b", "c", "x"], frozenset(grams(["a", "b", "c", "d"], 3)), 3)
+    0.75
+    """
+    copied = bytearray(len(tokens))
+    for at, gram in enumerate(grams(tokens, size)):
+        if gram in source:
+            copied[at : at + size] = b"\x01" * size
+    return sum(copied) / len(tokens) if tokens else 0.0
