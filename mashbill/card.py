@@ -1,0 +1,141 @@
+"""The data card: numbers from manifests, prose from the bill and the template, nothing from anywhere else.
+
+Its YAML header is what the Hub reads: licence, language, size, tags, and which files make which split.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import string
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+
+from mashbill.records import RECORD_TYPES, schema_of
+from mashbill.release import ReleaseManifest, StepCounts, StreamCounts
+from mashbill.store import Counts
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
+_TASKS = {"Document": ["text-generation"], "QA": ["question-answering"], "Rationale": ["text-generation"]}
+
+NOT_MEASURED = (
+    "Not measured: the bill that made it trains no student. A dataset is judged by what it does to one; add `student`, "
+    "`train` and `evaluate` to the bill."
+)
+
+
+def render_card(release: ReleaseManifest, benefit: str = NOT_MEASURED) -> str:
+    """The card of a release as Markdown; `benefit` is a section made by whoever measured it."""
+    template = string.Template((importlib.resources.files("data_cards") / "template.md").read_text(encoding="utf-8"))
+    return template.substitute(
+        header=_header(release),
+        name=release.name,
+        description=release.description or f"A dataset made by the bill `{release.name}`.",
+        summary=_summary(release),
+        making="\n".join(_making(release)),
+        counts=table(["stream", "step", "read", "tried", "kept", "rejected", "reasons"], _count_rows(release)),
+        released=table(
+            ["stream", "curated rows", "over share", "released", "text bytes", "share asked"], _released_rows(release)
+        ),
+        splits=table(
+            ["split", "rows", "source documents", "text bytes", "shards"],
+            [[k, s.rows, s.sources, s.text_bytes, len(s.shards)] for k, s in release.splits.items()],
+        ),
+        benefit=benefit,
+        columns=table(["column", "type"], [[f"`{f.name}`", f"`{f.type}`"] for f in schema_of(RECORD_TYPES[release.kind])]),
+        fingerprint=release.fingerprint,
+        seed=release.seed,
+    )
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; numbers right-aligned and with thousands separated.
+
+    >>> print(table(["a", "n"], [["x", 1200]]))
+    | a | n |
+    | --- | ---: |
+    | x | 1,200 |
+    """
+    rows = [list(row) for row in rows]
+    numeric = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(heads))]
+    lines = [_row(heads), _row("---:" if number else "---" for number in numeric)]
+    return "\n".join([*lines, *(_row(_cell(value) for value in row) for row in rows)])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _header(release: ReleaseManifest) -> str:
+    size = next((name for most, name in _SIZES if release.rows < most), "n>10M")
+    files = [{"split": name, "path": f"data/{name}-*.parquet"} for name, split in release.splits.items() if split.rows]
+    header: dict[str, Any] = {
+        "pretty_name": release.name,
+        "language": [release.language],
+        **({"license": release.license.lower()} if release.license else {}),
+        "size_categories": [size],
+        "task_categories": _TASKS.get(release.kind, ["text-generation"]),
+        "tags": ["mashbill", *(["synthetic"] if _engines(release) else [])],
+        "configs": [{"config_name": "default", "data_files": files}],
+    }
+    return yaml.safe_dump(header, sort_keys=False, allow_unicode=True).strip()
+
+
+def _engines(release: ReleaseManifest) -> list[str]:
+    return sorted({step.engine for stream in release.streams.values() for step in stream.steps if step.engine})
+
+
+def _summary(release: ReleaseManifest) -> str:
+    engines = ", ".join(f"`{engine}`" for engine in _engines(release)) or "no model (the rows are the source's own)"
+    sources = sum(split.sources for split in release.splits.values())
+    return (
+        f"Version {release.version}: {release.rows:,} rows of type {release.kind} from {sources:,} source documents, "
+        f"written by {engines}."
+    )
+
+
+def _making(release: ReleaseManifest) -> Iterable[str]:
+    for name, stream in release.streams.items():
+        way = " → ".join(step.step for step in stream.steps)
+        yield f"* **{name}**: {way}"
+        for step in stream.steps:
+            yield from (f"  * {line}" for line in _fields(step))
+
+
+def _fields(step: StepCounts) -> Iterable[str]:
+    for one in step.identity.get("steps", []):
+        plain = {key: value for key, value in one["fields"].items() if not _long(value)}
+        shown = ", ".join(f"{key}={value!r}" for key, value in plain.items())
+        yield f"`{one['name']}` version {one['version']}{': ' + shown if shown else ''}"
+
+
+def _long(value: object) -> bool:
+    # Prompts and pattern lists would bury the numbers; they are in the step's manifest, whose fingerprint is here.
+    return len(repr(value)) > 160
+
+
+def _count_rows(release: ReleaseManifest) -> Iterable[list[object]]:
+    for name, stream in release.streams.items():
+        for step in stream.steps:
+            yield [name, step.step, *_counts(step.counts)]
+
+
+def _counts(counts: Counts) -> list[object]:
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.rejected.items())
+    return [counts.read, counts.attempts, counts.kept, counts.rejects, reasons or "–"]
+
+
+def _released_rows(release: ReleaseManifest) -> Iterable[list[object]]:
+    for name, stream in release.streams.items():
+        yield [name, stream.released + stream.over_share, stream.over_share, *_share(stream)]
+
+
+def _share(stream: StreamCounts) -> list[object]:
+    return [stream.released, stream.text_bytes, f"{stream.share_asked:g}" if stream.share_asked else "whole"]
