@@ -60,7 +60,10 @@ def parse_reply(reply: Reply, model: type[M]) -> tuple[M, bool]:
                 error = error or wrong
     if reply.finish_reason == "length":
         raise NotTheShape("truncated", f"it was cut off after {reply.completion_tokens} tokens; be shorter.")
-    mended = json_repair.loads(_outermost(text) or text)
+    try:
+        mended = json_repair.loads(_outermost(text) or text)
+    except (ValueError, RecursionError):
+        raise NotTheShape("unparsable", "its brackets are nested too deeply to be the object asked for.") from None
     if isinstance(mended, dict) and mended:
         try:
             return model.model_validate(mended), True
