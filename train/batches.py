@@ -1,0 +1,129 @@
+"""The plan as tensors: any row of it, at once, without a tokenizer.
+
+A row of two segments, "abc" and "de", at a sequence length of 6::
+
+    input_ids     a  b  c  d  e  .
+    position_ids  0  1  2  0  1  0     restarts at each segment, which is what keeps documents apart
+    labels        .  b  c  .  e  .     -100 at the head of a segment and in padding
+    stream        0  0  0  0  0  0     for the loss by stream; `domain` is alike
+
+transformers (5 and later) reads a `position_ids` that restarts as a block-diagonal attention mask, for sdpa, eager
+and flex alike, so no attention kernel is needed for packed rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import torch
+
+from mashbill.errors import StoreError
+from train.plan import PLAN, TOKENS
+from train.plan_manifest import PlanManifest
+from train.token_store import TokenStore
+
+IGNORED = -100
+"""The label that counts for nothing, as in transformers."""
+
+Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a plan as tensors of (rows, sequence_length)."""
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    labels: torch.Tensor
+    stream: torch.Tensor
+    domain: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return Batch(
+            *(
+                getattr(self, name).to(device, non_blocking=True)
+                for name in ("input_ids", "position_ids", "labels", "stream", "domain")
+            )
+        )
+
+
+class PlanReader:
+    """A finished plan, read by row."""
+
+    def __init__(self, plan_dir: Path) -> None:
+        self.manifest = PlanManifest.read(plan_dir)
+        self.store = TokenStore(plan_dir / TOKENS)
+        listed = pq.read_table(plan_dir / PLAN, columns=["segments"]).column("segments").combine_chunks()
+        if len(listed) != self.manifest.rows:
+            raise StoreError(
+                f"{plan_dir / PLAN}: has {len(listed)} rows and its manifest says {self.manifest.rows}; "
+                f"remove {plan_dir} and plan again"
+            )
+        segments = listed.values
+        self._offsets: Array = listed.offsets.to_numpy().astype(np.int64)
+        self._start: Array = segments.field("start").to_numpy().astype(np.int64)
+        self._length: Array = segments.field("length").to_numpy().astype(np.int64)
+        self.streams = sorted(self.manifest.streams)
+        self.domains = sorted(set(self.store.domains))
+        self._record = self._numbers(segments.field("stream").to_pylist(), segments.field("record_id").to_pylist())
+
+    def _numbers(self, streams: list[str], ids: list[str]) -> Array:
+        numbers = self.store.numbers()
+        stream_code = {name: code for code, name in enumerate(self.streams)}
+        domain_code = {name: code for code, name in enumerate(self.domains)}
+        self._stream = np.array([stream_code[name] for name in self.store.streams])
+        self._domain = np.array([domain_code[name] for name in self.store.domains])
+        return np.array([numbers[key] for key in zip(streams, ids, strict=True)], dtype=np.int64)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in the plan."""
+        return self.manifest.steps
+
+    def rows_of(self, step: int) -> range:
+        """The rows of one optimiser step; the last step of a plan that stopped early may have fewer."""
+        first = step * self.manifest.batch
+        return range(first, min(first + self.manifest.batch, self.manifest.rows))
+
+    def lengths(self, step: int) -> Array:
+        """The lengths of all segments of one step."""
+        rows = self.rows_of(step)
+        return self._length[self._offsets[rows.start] : self._offsets[rows.stop]]
+
+    def tokens_until(self, step: int) -> int:
+        """Tokens of all steps before `step`, padding excluded."""
+        rows = min(step * self.manifest.batch, self.manifest.rows)
+        return int(self._length[: self._offsets[rows]].sum())
+
+    def valid_tokens(self, step: int) -> int:
+        """Tokens that carry loss in one step, over all devices: all but the first of each segment.
+
+        Known from the plan, so that no device needs to ask another what to divide by.
+        """
+        lengths = self.lengths(step)
+        return int(lengths.sum() - len(lengths))
+
+    def batch(self, rows: Sequence[int | None]) -> Batch:
+        """Tensors of these rows; None is a row of padding, which weighs nothing."""
+        shape = (len(rows), self.manifest.sequence_length)
+        ids, positions, streams, domains = (np.zeros(shape, np.int64) for _ in range(4))
+        labels = np.full(shape, IGNORED, np.int64)
+        for line, row in enumerate(rows):
+            at = 0
+            for segment in range(self._offsets[row], self._offsets[row + 1]) if row is not None else ():
+                number, length = int(self._record[segment]), int(self._length[segment])
+                start = int(self._start[segment])
+                span = slice(at, at + length)
+                ids[line, span] = self.store.tokens(number)[start : start + length]
+                labels[line, at + 1 : at + length] = ids[line, at + 1 : at + length]
+                positions[line, span] = np.arange(length)
+                streams[line, span], domains[line, span] = self._stream[number], self._domain[number]
+                at += length
+            positions[line, at:] = np.arange(shape[1] - at)
+        return Batch(*(torch.from_numpy(array) for array in (ids, positions, labels, streams, domains)))

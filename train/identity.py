@@ -1,0 +1,55 @@
+"""What decides a run's losses, as one hash: the plan, the student's weights and the recipe. No torch here.
+
+A path is where, not what, so a student given by path counts by the digests of its files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mashbill.errors import InputError
+from mashbill.fingerprint import fingerprint
+from mashbill.store import file_digest
+from train.plan_manifest import PlanManifest
+from train.recipe import BYTES, StudentSpec, TrainRecipe
+
+_COUNTED = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
+
+
+def checkpoint_dir(spec: StudentSpec) -> Path:
+    """The directory of a student that is not made from scratch."""
+    if spec.path is None:
+        from mashbill.embedded import embedded_model_dir
+
+        return embedded_model_dir()
+    if not (spec.path / "config.json").is_file():
+        raise InputError(
+            "has no config.json; a student is a directory with a Hugging Face checkpoint, as `save_pretrained` writes",
+            path=spec.path,
+        )
+    return spec.path
+
+
+def student_identity(spec: StudentSpec) -> str:
+    """The hash of the weights a run starts from."""
+    if spec.scratch:
+        tokenizer = spec.tokenizer or BYTES
+        files = "" if tokenizer == BYTES else _digests(Path(tokenizer), ("tokenizer.json",))
+        return fingerprint({"scratch": spec.scratch, "tokenizer": files})
+    if spec.model:
+        from mashbill.embedded import embedded_model_id
+
+        return fingerprint({"model": embedded_model_id()})
+    return fingerprint({"files": _digests(checkpoint_dir(spec), _COUNTED)})
+
+
+def _digests(path: Path, patterns: tuple[str, ...]) -> dict[str, str]:
+    found = sorted({file for pattern in patterns for file in path.glob(pattern)})
+    if not found:
+        raise InputError(f"has none of {', '.join(patterns)}", path=path)
+    return {file.name: file_digest(file) for file in found}
+
+
+def run_identity(manifest: PlanManifest, student: StudentSpec, recipe: TrainRecipe) -> dict[str, str]:
+    """What a checkpoint must agree with, part by part, so that a refusal can say which part differs."""
+    return {"plan": manifest.hash, "student": student_identity(student), "recipe": fingerprint(recipe)}

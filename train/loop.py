@@ -1,0 +1,227 @@
+"""The training loop: plan in, student out. Plain torch over any causal language model of transformers.
+
+An optimiser step reads its rows from the plan, runs them in micro-batches, divides the summed loss once by the number
+of valid tokens of the whole batch, clips, and steps. So a micro-batch of 1 or 8, and one process or four, give the
+same gradients to rounding, and a run killed at any step goes on to the same losses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from mashbill.errors import BillError, UserError
+from mashbill.fingerprint import seed_of
+from train.batches import PlanReader
+from train.checkpoint import Checkpoints
+from train.flops import MFU_FORMULA, FlopCount, mean_segment
+from train.hardware import Hardware
+from train.losses import sums_by_group, token_losses
+from train.metrics import MetricsFile
+from train.recipe import TrainRecipe
+from train.schedule import learning_rate
+from train.shard import decoder_layers, shard, summed
+from train.world import World, slice_rows
+
+Line = dict[str, object]
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """What one optimiser step measured."""
+
+    loss: float
+    grad_norm: float
+    streams: Mapping[str, float]
+    domains: Mapping[str, float]
+
+
+def pick_device(hardware: Hardware, world: World) -> torch.device:
+    """The device of this process."""
+    name = hardware.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        torch.cuda.set_device(world.local_rank)
+        return torch.device("cuda", world.local_rank)
+    return torch.device(name)
+
+
+class Loop:
+    """A model on a device with its optimiser, ready to take the steps of a plan."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        reader: PlanReader,
+        recipe: TrainRecipe,
+        hardware: Hardware,
+        world: World | None = None,
+    ) -> None:
+        vocabulary = model.get_input_embeddings().num_embeddings
+        if reader.manifest.vocabulary > vocabulary:
+            raise BillError(
+                f"the plan has token {reader.manifest.vocabulary - 1} and the student's vocabulary ends at "
+                f"{vocabulary - 1}; plan again with this student's tokenizer"
+            )
+        self.model, self.reader, self.recipe, self.hardware = model, reader, recipe, hardware
+        self.world = world or World()
+        self.device = pick_device(hardware, self.world)
+        self.flops = FlopCount.of(model)
+        self.bf16 = hardware.precision == "bf16" or (hardware.precision == "auto" and self.device.type == "cuda")
+        self._place()
+        self.optimiser = _adamw(model, recipe, fused=self.device.type == "cuda")
+
+    def _place(self) -> None:
+        self.model.to(self.device).train()
+        if self.hardware.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        if self.hardware.compile:
+            for layer in decoder_layers(self.model):
+                layer.compile()
+        if self.world.size > 1:
+            shard(self.model, self.world, self.device, bf16=self.bf16)
+
+    def step(self, step: int) -> StepLoss:
+        """Take optimiser step `step`, counted from 0."""
+        # Dropout comes from content, not from what ran before: resuming needs no generator's state.
+        torch.manual_seed(seed_of("train", self.recipe.seed, step, self.world.rank))
+        rate = learning_rate(step, self.reader.steps, self.recipe)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        streams, domains = self._gradients(step)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
+        self.optimiser.step()
+        return self._measured(step, streams, domains, norm)
+
+    def _gradients(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Accumulate the gradients of a step; (sums, counts) of the loss by stream and by domain."""
+        # FSDP averages over processes, and the division here is already by the tokens of all of them.
+        scale = self.world.size / max(self.reader.valid_tokens(step), 1)
+        groups = len(self.reader.streams), len(self.reader.domains)
+        streams, domains = (torch.zeros(2, count, device=self.device) for count in groups)
+        for rows in slice_rows(self.reader.rows_of(step), self.world, self.hardware.micro_batch):
+            batch = self.reader.batch(rows).to(self.device)
+            with self._autocast():
+                logits = self.model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
+            losses = token_losses(logits, batch.labels)
+            torch.autograd.backward(losses.sum() * scale)
+            streams += torch.stack(sums_by_group(losses, batch.labels, batch.stream, groups[0]))
+            domains += torch.stack(sums_by_group(losses, batch.labels, batch.domain, groups[1]))
+        return streams, domains
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        if not self.bf16 or self.world.size > 1:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _measured(self, step: int, streams: torch.Tensor, domains: torch.Tensor, norm: torch.Tensor) -> StepLoss:
+        # One transfer from the device for all numbers of a step.
+        flat = summed(torch.cat([streams.flatten(), domains.flatten()]), self.world)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        *numbers, grad_norm = torch.cat([flat, norm.reshape(1)]).tolist()
+        cut = streams.numel()
+        by_stream, by_domain = _halves(numbers[:cut]), _halves(numbers[cut:])
+        loss = sum(by_stream[0]) / max(self.reader.valid_tokens(step), 1)
+        return StepLoss(
+            loss, grad_norm, _means(self.reader.streams, *by_stream), _means(self.reader.domains, *by_domain)
+        )
+
+
+def _adamw(model: PreTrainedModel, recipe: TrainRecipe, *, fused: bool) -> torch.optim.AdamW:
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": recipe.weight_decay},
+        # Norms and biases are not shrunk: they have no scale to trade against.
+        {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=recipe.learning_rate,
+        betas=(recipe.beta1, recipe.beta2),
+        eps=recipe.epsilon,
+        fused=fused,
+    )
+
+
+def _halves(numbers: list[float]) -> tuple[list[float], list[float]]:
+    middle = len(numbers) // 2
+    return numbers[:middle], numbers[middle:]
+
+
+def _means(names: list[str], sums: list[float], counts: list[float]) -> dict[str, float]:
+    return {name: total / count for name, total, count in zip(names, sums, counts, strict=True) if count}
+
+
+def run_loop(
+    loop: Loop,
+    checkpoints: Checkpoints,
+    metrics: MetricsFile | None,
+    *,
+    first: int,
+    progress: Callable[[Line], None] | None = None,
+) -> None:
+    """Take every step of the plan from `first` on; the first process alone has metrics to write."""
+    steps = loop.reader.steps
+    every = loop.hardware.checkpoint_every
+    for step in range(first, steps):
+        started = time.perf_counter()
+        measured = loop.step(step)
+        seconds = time.perf_counter() - started
+        if not math.isfinite(measured.loss):
+            raise UserError(
+                f"the loss is {measured.loss} at step {step + 1} of {steps}; lower learning_rate "
+                f"({loop.recipe.learning_rate}) or lengthen the warm-up, and start in a new directory"
+            )
+        if metrics:
+            line = _line(loop, step, measured, seconds)
+            metrics.write(line)
+            if progress:
+                progress({**line, "steps": steps})
+        if (step + 1) % every == 0 or step + 1 == steps:
+            if metrics:
+                metrics.sync()
+            checkpoints.save(step + 1, loop.model, loop.optimiser, loop.world)
+
+
+def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
+    lengths = loop.reader.lengths(step)
+    tokens = int(lengths.sum())
+    per_second = tokens / seconds
+    peak = loop.hardware.peak(_device_name(loop.device))
+    flops = per_second * loop.flops.per_token(mean_segment(lengths))
+    line: Line = {
+        "step": step + 1,
+        "loss": measured.loss,
+        "lr": learning_rate(step, loop.reader.steps, loop.recipe),
+        "tokens": loop.reader.tokens_until(step + 1),
+        "stream_loss": dict(measured.streams),
+        "domain_loss": dict(measured.domains),
+        "grad_norm": measured.grad_norm,
+        "tokens_per_second": round(per_second, 1),
+        "mfu": None if peak is None else round(flops / (peak * loop.world.size), 4),
+        "peak_tflops": None if peak is None else peak / 1e12,
+        "peak_memory_gb": round(_peak_memory(loop.device) / 1e9, 3),
+    }
+    return line | ({"mfu_formula": MFU_FORMULA, "device": _device_name(loop.device)} if step == 0 else {})
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    # getrusage counts kilobytes on Linux and bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -1,0 +1,123 @@
+"""The model card: what the student is, from what, by which recipe, and what it scored.
+
+Every number comes from a manifest or a result; there is nothing to fill in by hand. Its head is the YAML that the
+Hugging Face Hub reads::
+
+    ---
+    base_model: smollm2-135m-instruct
+    library_name: transformers
+    pipeline_tag: text-generation
+    tags: [mashbill, continued-pretraining, synthetic-data]
+    ---
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+import yaml
+
+from train.plan_manifest import PlanManifest
+from train.recipe import StudentSpec, TrainRecipe
+from train.result import TrainResult
+
+CARD = "README.md"
+EVALUATION = ("measure", "before", "after", "difference", "95 % interval")
+
+
+def model_card(
+    result: TrainResult,
+    manifest: PlanManifest,
+    student: StudentSpec,
+    recipe: TrainRecipe,
+    *,
+    dataset: str = "",
+    evaluation: Sequence[Sequence[str]] = (),
+    license: str = "",
+    base_repo: str = "",
+) -> str:
+    """The card as Markdown.
+
+    `evaluation` has rows of five cells as `train.compare.Comparison.table` gives them; `base_repo` is the base
+    model's name on the Hub where it has one, since a directory's name would be a broken link there.
+    """
+    parts = [
+        _header(result, license, base_repo),
+        f"# {result.student}, trained further" if not student.scratch else "# A student trained from scratch",
+        _lineage(result, manifest, student, dataset),
+        "## Data\n\n" + _streams(manifest),
+        "## Recipe\n\n" + _recipe(manifest, recipe),
+        "## Training\n\n" + _training(result),
+        "## Evaluation\n\n" + (_table(EVALUATION, evaluation) if evaluation else "Not evaluated yet."),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(result: TrainResult, license: str, base_repo: str) -> str:
+    tags = ["mashbill", "continued-pretraining", "synthetic-data"]
+    fields: dict[str, object] = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": tags,
+        # The Hub refuses a card whose licence is not on its list; `other` is on it.
+        "license": license or "other",
+    }
+    if base_repo:
+        fields["base_model"] = base_repo
+    return f"---\n{yaml.safe_dump(fields, sort_keys=True)}---"
+
+
+def _lineage(result: TrainResult, manifest: PlanManifest, student: StudentSpec, dataset: str) -> str:
+    base = "none: random weights" if student.scratch else student.name
+    rows = [
+        ("base model", base),
+        ("base weights", f"`{result.run['student']}`"),
+        ("dataset", f"`{dataset}`" if dataset else "not said"),
+        ("plan", f"`{manifest.hash}`"),
+        ("run", f"`{result.fingerprint}`"),
+        ("parameters", f"{result.parameters:,}"),
+    ]
+    return _table(("what", "which"), rows)
+
+
+def _streams(manifest: PlanManifest) -> str:
+    rows = [
+        (name, f"{one.records:,}", f"{one.planned_tokens:,}", f"{one.share:.1%}", f"{one.exposures.median:.2f}")
+        for name, one in sorted(manifest.streams.items())
+    ]
+    table = _table(("stream", "records", "tokens trained on", "share", "times seen (median)"), rows)
+    return f"{table}\n\n{manifest.tokens:,} tokens in {manifest.rows:,} packed rows of {manifest.sequence_length:,}."
+
+
+def _recipe(manifest: PlanManifest, recipe: TrainRecipe) -> str:
+    settings: Mapping[str, object] = {
+        "sequence_length": manifest.sequence_length,
+        "batch": f"{manifest.batch} sequences",
+        "steps": manifest.steps,
+        "optimiser": "AdamW",
+        "schedule": "linear warm-up, cosine decay",
+        **dataclasses.asdict(recipe),
+        "plan_seed": manifest.spec.get("seed"),
+    }
+    return _table(("setting", "value"), [(name, f"{value}") for name, value in settings.items()])
+
+
+def _training(result: TrainResult) -> str:
+    rows = [
+        ("tokens", f"{result.tokens:,}"),
+        ("loss of the first step", f"{result.first_loss:.4f}"),
+        ("final loss (mean of the last ten steps)", f"{result.final_loss:.4f}"),
+        ("tokens per second (median)", f"{result.tokens_per_second:,.0f}"),
+        ("MFU (median)", "not measured" if result.mfu is None else f"{result.mfu:.1%}"),
+    ]
+    return _table(("what", "how much"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,89 @@
+r"""Records to training text, and text to token tables, part by part.
+
+A document row becomes::
+
+    {"id": "6f1c…", "domain": "Veylund", "title": "The Salt Guild", "text": "Discussion of …", …}
+    ->  "Veylund\nThe Salt Guild\n\nDiscussion of …"
+    ->  {"record_id": "6f1c…", "source_id": "09ab…", "domain": "Veylund", "tokens": [0, 56, 71, …, 0]}
+
+The domain stands first because of Physics of Language Models 3.3 (2404.05405, on junk data): where useful text is mixed
+with junk, a domain name at the head of each text lets the model find out by itself which domains are rich in knowledge
+and give them its capacity; without it capacity fell up to twentyfold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from mashbill.errors import StoreError
+
+TOKEN_SCHEMA = pa.schema(
+    [
+        pa.field("record_id", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("domain", pa.string(), nullable=False),
+        pa.field("tokens", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+CHUNK = 1024
+"""Documents tokenised in one call: enough to keep the tokenizer's threads busy."""
+
+
+class Tokenizes(Protocol):
+    """What rendering needs of a tokenizer; `train.tokenizer.StudentTokenizer` is one."""
+
+    def documents(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of whole documents, with what begins and ends one."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderSpec:
+    """What of a document the student reads, above its text."""
+
+    domain: bool = True
+    title: bool = True
+
+
+def render(row: Mapping[str, str | None], spec: RenderSpec | None = None) -> str:
+    r"""One document as training text.
+
+    >>> render({"domain": "Veylund", "title": "Salt", "text": "Salt is white."})
+    'Veylund\nSalt\n\nSalt is white.'
+    """
+    spec = spec or RenderSpec()
+    wanted = [row.get("domain") if spec.domain else "", row.get("title") if spec.title else ""]
+    head = "\n".join(line.strip() for line in wanted if line and line.strip())
+    text = row.get("text") or ""
+    return f"{head}\n\n{text}" if head else text
+
+
+def token_tables(parts: Iterable[pa.Table], tokenizer: Tokenizes, spec: RenderSpec | None = None) -> Iterator[pa.Table]:
+    """Each part of documents as a table of tokens, one row a document, in the same order."""
+    spec = spec or RenderSpec()
+    for part in parts:
+        lacking = {"id", "text"} - set(part.column_names)
+        if lacking:
+            raise StoreError(
+                f"render: a part has columns {part.column_names} and lacks {sorted(lacking)}; "
+                "continued pretraining reads Document rows"
+            )
+        for batch in part.to_batches(max_chunksize=CHUNK):
+            yield _tokens_of(batch, tokenizer, spec)
+
+
+def _tokens_of(batch: pa.RecordBatch, tokenizer: Tokenizes, spec: RenderSpec) -> pa.Table:
+    names = [name for name in ("id", "source_id", "domain", "title", "text") if name in batch.schema.names]
+    rows = batch.select(names).to_pylist()
+    tokens = tokenizer.documents([render(row, spec) for row in rows])
+    columns = {
+        "record_id": [row["id"] for row in rows],
+        "source_id": [row.get("source_id") or row["id"] for row in rows],
+        "domain": [row.get("domain") or "" for row in rows],
+        "tokens": tokens,
+    }
+    return pa.table(columns, schema=TOKEN_SCHEMA)

@@ -1,0 +1,87 @@
+"""What a finished training run is, as `result.json` keeps it; written last, read without torch.
+
+::
+
+    {"run": {"plan": "0b26…", "student": "77aa…", "recipe": "1f0c…"}, "student": "smollm2-135m-instruct", "steps": 98,
+     "tokens": 100352, "first_loss": 3.91, "final_loss": 2.87, "tokens_per_second": 118200.0, "mfu": 0.31, …}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mashbill.errors import StoreError
+from mashbill.store import write_json
+
+RESULT = "result.json"
+MODEL, CHECKPOINTS, METRICS = "model", "checkpoints", "metrics.jsonl"
+
+
+class TrainResult(BaseModel):
+    """The outcome of a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: dict[str, str]
+    """What was run: the hashes of plan, student and recipe."""
+    fingerprint: str
+    """All of `run` in one."""
+    student: str
+    parameters: int
+    steps: int
+    tokens: int
+    first_loss: float
+    final_loss: float
+    """The mean of the last ten steps, or of all where there are fewer: one step's loss is mostly its rows' luck."""
+    tokens_per_second: float
+    """The median over steps."""
+    mfu: float | None
+    out: Path
+    """Where it lies; not part of the file."""
+
+    @property
+    def model_dir(self) -> Path:
+        """The trained student, a Hugging Face checkpoint."""
+        return self.out / MODEL
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line per step."""
+        return self.out / METRICS
+
+    def write(self) -> None:
+        """Write `result.json`: from now on the run is finished."""
+        write_json(self.out / RESULT, self.model_dump(mode="json", exclude={"out"}))
+
+    @classmethod
+    def read(cls, out: Path, run: dict[str, str] | None = None) -> TrainResult | None:
+        """The result in a directory, None where the run is not finished.
+
+        Raises:
+            StoreError: when it is another run's than `run`.
+        """
+        file = out / RESULT
+        if not file.is_file():
+            return None
+        try:
+            found = cls.model_validate({**_json(file), "out": out})
+        except ValidationError as error:
+            raise StoreError(f"{file}: is not a result this version can read: {error}") from error
+        other = [part for part, value in (run or {}).items() if found.run.get(part) != value]
+        if other:
+            raise StoreError(
+                f"{out}: holds a finished run whose {' and '.join(other)} differ from what is asked; "
+                "give another output directory, or remove that one"
+            )
+        return found
+
+
+def _json(file: Path) -> dict[str, object]:
+    import json
+
+    try:
+        return dict(json.loads(file.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{file}: is not JSON ({error}); remove {file.parent} and train again") from error

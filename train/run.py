@@ -1,0 +1,148 @@
+"""Train one student on one plan: the entry that a flow calls.
+
+>>> result = train_student(
+...     plan_dir=Path("runs/x/plan"), student=StudentSpec(model="smollm2-135m-instruct"),
+...     recipe=TrainRecipe(learning_rate=1e-4), hardware=Hardware(), out=Path("runs/x/student"),
+... )  # doctest: +SKIP
+>>> result.final_loss, result.model_dir  # doctest: +SKIP
+(2.87, PosixPath('runs/x/student/model'))
+
+`out` gets ``checkpoints/``, ``metrics.jsonl``, ``model/`` (a Hugging Face checkpoint with its card) and, last,
+``result.json``. A finished `out` is returned at once, without torch; an unfinished one goes on from its checkpoint.
+Under torchrun every process calls this with the same arguments, and all see the same `out`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import statistics
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+from mashbill.errors import BillError
+from mashbill.fingerprint import fingerprint
+from mashbill.store import write_bytes
+from train.hardware import Hardware
+from train.identity import run_identity
+from train.metrics import MetricsFile, read_metrics
+from train.model_card import CARD, model_card
+from train.plan_manifest import PlanManifest
+from train.recipe import StudentSpec, TrainRecipe
+from train.result import CHECKPOINTS, METRICS, MODEL, TrainResult
+from train.world import World
+
+if typing.TYPE_CHECKING:
+    import torch
+
+    from train.student import Student
+
+SETTLED = 10
+"""Steps averaged for the final loss."""
+
+
+def train_student(
+    *,
+    plan_dir: Path,
+    student: StudentSpec,
+    recipe: TrainRecipe,
+    hardware: Hardware,
+    out: Path,
+    progress: Callable[[dict[str, object]], None] | None = None,
+    dataset: str = "",
+) -> TrainResult:
+    """Train a student on a plan, or go on where a killed run stopped.
+
+    `dataset` is the fingerprint of the data set that the plan was made from, for the model card. `progress` gets
+    each line of the metrics with the number of `steps` in all.
+
+    Raises:
+        StoreError: when the plan is unfinished, or `out` holds another run.
+        BillError: when the plan was made with another tokenizer than the student's.
+    """
+    manifest = PlanManifest.read(plan_dir)
+    run = run_identity(manifest, student, recipe)
+    finished = TrainResult.read(out, run)
+    if finished:
+        return finished
+    # Here and not above: a finished run is answered without the seconds that torch takes to load.
+    from train.student import load_student
+
+    loaded = load_student(student, attention=hardware.attention, context=manifest.sequence_length)
+    _check_tokenizer(manifest, student, loaded)
+    world = World.from_environment()
+    parameters = int(loaded.model.num_parameters())
+    _train(plan_dir, loaded, recipe, hardware, out, run, world, progress)
+    result = _summary(out, manifest, run, student.name, parameters)
+    if world.first:
+        card = model_card(result, manifest, student, recipe, dataset=dataset)
+        write_bytes(result.model_dir / CARD, card.encode())
+        result.write()
+    return result
+
+
+def _summary(out: Path, manifest: PlanManifest, run: dict[str, str], student: str, parameters: int) -> TrainResult:
+    """The result, from the metrics of all its lives: a resumed run sums up to what one life would have."""
+    lines = read_metrics(out / METRICS)
+    losses = [typing.cast(float, line["loss"]) for line in lines]
+    mfus = [typing.cast(float, line["mfu"]) for line in lines if line["mfu"] is not None]
+    return TrainResult(
+        run=run,
+        fingerprint=fingerprint(run),
+        student=student,
+        parameters=parameters,
+        steps=manifest.steps,
+        tokens=manifest.tokens,
+        first_loss=losses[0],
+        final_loss=statistics.fmean(losses[-SETTLED:]),
+        tokens_per_second=statistics.median(typing.cast(float, line["tokens_per_second"]) for line in lines),
+        mfu=statistics.median(mfus) if mfus else None,
+        out=out,
+    )
+
+
+def _check_tokenizer(manifest: PlanManifest, spec: StudentSpec, student: Student) -> None:
+    if manifest.tokenizer and manifest.tokenizer != student.tokenizer.identity:
+        raise BillError(
+            f"the plan's tokens were made by tokenizer {manifest.tokenizer[:8]} and the student {spec.name} has "
+            f"{student.tokenizer.identity[:8]}; plan again with this student's tokenizer"
+        )
+
+
+def _train(
+    plan_dir: Path,
+    student: Student,
+    recipe: TrainRecipe,
+    hardware: Hardware,
+    out: Path,
+    run: dict[str, str],
+    world: World,
+    progress: Callable[[dict[str, object]], None] | None,
+) -> None:
+    from train.batches import PlanReader
+    from train.checkpoint import Checkpoints
+    from train.loop import Loop, pick_device, run_loop
+    from train.shard import gathered, joined
+
+    checkpoints = Checkpoints(out / CHECKPOINTS, run, keep=hardware.keep_checkpoints)
+    with joined(world, pick_device(hardware, world)):
+        loop = Loop(student.model, PlanReader(plan_dir), recipe, hardware, world)
+        done = checkpoints.restore(loop.model, loop.optimiser)
+        first = MetricsFile(out / METRICS, steps_done=done) if world.first else contextlib.nullcontext()
+        with first as metrics:
+            run_loop(loop, checkpoints, metrics, first=done, progress=progress)
+        weights = gathered(student.model, world)
+    if world.first:
+        _save_model(student, out, weights)
+
+
+def _save_model(student: Student, out: Path, weights: dict[str, torch.Tensor] | None) -> None:
+    """The checkpoint directory appears whole: written aside, renamed."""
+    from train.student import save_student
+
+    aside, final = out / f".{MODEL}.tmp", out / MODEL
+    for stale in (aside, final):
+        shutil.rmtree(stale, ignore_errors=True)
+    save_student(student, aside, weights)
+    aside.rename(final)
