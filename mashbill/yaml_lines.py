@@ -15,6 +15,8 @@ from mashbill.errors import BillError
 Where = tuple[str | int, ...]
 """The way to a value: keys and list positions from the top."""
 
+MERGE = "tag:yaml.org,2002:merge"
+
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML 1.1 without the surprise that ``on``, ``off``, ``yes`` and ``no`` are booleans."""
@@ -60,20 +62,41 @@ def load_yaml(path: Path) -> tuple[Any, dict[Where, int]]:
 
 
 def _value(loader: _Loader, node: yaml.Node, where: Where, lines: dict[Where, int], path: Path) -> Any:
-    lines.setdefault(where, node.start_mark.line + 1)
+    line = node.start_mark.line + 1
+    lines[where] = line
     if isinstance(node, yaml.MappingNode):
-        loader.flatten_mapping(node)
-        result: dict[str, Any] = {}
+        result, own = _merged(loader, node, where, lines, path), set[str]()
+        lines[where] = line
         for key_node, value_node in node.value:
+            if key_node.tag == MERGE:
+                continue
             key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise BillError(f"the key {key!r} is not text; put it in quotes", path=path, line=line)
-            if key in result:
+            if key in own:
                 raise BillError(f"the key {key!r} stands twice; keep one of them", path=path, line=line)
-            lines[(*where, key)] = line
+            own.add(key)
+            if key in result:  # merged, and replaced here: its lines go with it
+                for stale in [place for place in lines if place[: len(where) + 1] == (*where, key)]:
+                    del lines[stale]
             result[key] = _value(loader, value_node, (*where, key), lines, path)
+            lines[(*where, key)] = line
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*where, i), lines, path) for i, item in enumerate(node.value)]
     return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+
+
+def _merged(loader: _Loader, node: yaml.MappingNode, where: Where, lines: dict[Where, int], path: Path) -> dict[str, Any]:
+    """What ``<<`` brings into a mapping; of several the first wins, and the mapping's own keys win over all."""
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        if key_node.tag != MERGE:
+            continue
+        for given in reversed(value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]):
+            if not isinstance(given, yaml.MappingNode):
+                line = key_node.start_mark.line + 1
+                raise BillError("`<<` takes a mapping, or a list of mappings, to merge", path=path, line=line)
+            result |= _value(loader, given, where, lines, path)
+    return result
