@@ -45,8 +45,9 @@ def load_yaml(path: Path) -> tuple[Any, dict[Where, int]]:
         raise BillError("is a directory; give the path of the bill inside it", path=path) from None
     except UnicodeDecodeError as error:
         raise BillError(f"is not UTF-8 (byte {error.start}); save it as UTF-8", path=path) from None
-    loader = _Loader(text)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Where, int] = {}
         value = None if node is None else _value(loader, node, (), lines, path)
@@ -56,8 +57,11 @@ def load_yaml(path: Path) -> tuple[Any, dict[Where, int]]:
         raise BillError(f"is not valid YAML: {error.problem or error}", path=path, line=line) from None
     except yaml.reader.ReaderError as error:
         raise BillError(f"is not valid YAML: {error.reason} at character {error.position}", path=path) from None
+    except RecursionError:
+        raise BillError("is nested without end: does an anchor (&) hold an alias (*) of itself?", path=path) from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        if loader is not None:
+            loader.dispose()  # type: ignore[no-untyped-call]
     return value, lines
 
 
@@ -85,7 +89,10 @@ def _value(loader: _Loader, node: yaml.Node, where: Where, lines: dict[Where, in
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*where, i), lines, path) for i, item in enumerate(node.value)]
-    return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    try:
+        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise BillError(f"{node.value!r} looks like a date but is none: {error}; quote it", path=path, line=line) from None
 
 
 def _merged(loader: _Loader, node: yaml.MappingNode, where: Where, lines: dict[Where, int], path: Path) -> dict[str, Any]:
