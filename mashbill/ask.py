@@ -1,8 +1,8 @@
-"""`ask`: one awaitable per model call, durable, shared, validated.
+r"""`ask`: one awaitable per model call, durable, shared, validated.
 
 Inside a generator::
 
-    answer = await ask(user(doc.text, "\\n\\nList the entities."), returns=Entities)
+    answer = await ask(user(doc.text, "\n\nList the entities."), returns=Entities)
     answer.value.entities        # a validated pydantic object
     answer.made()                # how it was made, for the record
 

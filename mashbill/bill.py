@@ -226,7 +226,7 @@ def _stream(
     section.only(("from", "generate", "curate", "rejects"), required=("from",))
     origin = section.at("from").as_(str)
     if origin not in sources:
-        section.at("from").fail(f"no source is called {origin!r}{nearest(origin, sources)}; there are: {', '.join(sources)}")
+        section.at("from").fail(f"no source is called {origin!r}{nearest(origin, sources)}; there are: {_all(sources)}")
     generate = [_step(one, folders, seed) for one in section.get("generate").list()]
     own = [_step(one, folders, seed) for one in section.at("curate").list()] if "curate" in section else curate
     steps = [*generate, *own]
@@ -243,18 +243,23 @@ def fused(steps: Sequence[Step]) -> tuple[Step, ...]:
     result: list[Step] = []
     for step in steps:
         if isinstance(step, Filter):
-            before = result.pop().filters if result and isinstance(result[-1], FilterStack) else ()
-            result.append(FilterStack(filters=(*before, step)))
+            last = result.pop() if result and isinstance(result[-1], FilterStack) else FilterStack(filters=())
+            assert isinstance(last, FilterStack)
+            result.append(FilterStack(filters=(*last.filters, step)))
         else:
             result.append(step)
     return tuple(result)
+
+
+def _all(names: Mapping[str, Any]) -> str:
+    return ", ".join(names)
 
 
 def _check(bill: Bill) -> None:
     for name in bill.release.streams:
         if name not in bill.streams:
             place = bill.whole.at("release").at("streams").at(name)
-            place.fail(f"no stream is called {name!r}{nearest(name, bill.streams)}; there are: {', '.join(bill.streams)}")
+            place.fail(f"no stream is called {name!r}{nearest(name, bill.streams)}; there are: {_all(bill.streams)}")
     if any(stream.generates for stream in bill.streams.values()) and "engine" not in bill.whole:
         bill.whole.fail("a stream generates, so it needs an `engine` (transformers, openai or vllm)")
     if "engine" in bill.whole:

@@ -10,13 +10,21 @@ import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from mashbill.records import RECORD_TYPES, schema_of
 from mashbill.release import ReleaseManifest, StepCounts, StreamCounts
 from mashbill.store import Counts
 
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+"""The Hub's own size classes."""
 _TASKS = {"Document": ["text-generation"], "QA": ["question-answering"], "Rationale": ["text-generation"]}
 
 NOT_MEASURED = (
@@ -43,7 +51,7 @@ def render_card(release: ReleaseManifest, benefit: str = NOT_MEASURED) -> str:
             [[k, s.rows, s.sources, s.text_bytes, len(s.shards)] for k, s in release.splits.items()],
         ),
         benefit=benefit,
-        columns=table(["column", "type"], [[f"`{f.name}`", f"`{f.type}`"] for f in schema_of(RECORD_TYPES[release.kind])]),
+        columns=table(["column", "type"], [[f"`{one.name}`", f"`{one.type}`"] for one in _columns(release)]),
         fingerprint=release.fingerprint,
         seed=release.seed,
     )
@@ -61,6 +69,10 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     numeric = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(heads))]
     lines = [_row(heads), _row("---:" if number else "---" for number in numeric)]
     return "\n".join([*lines, *(_row(_cell(value) for value in row) for row in rows)])
+
+
+def _columns(release: ReleaseManifest) -> pa.Schema:
+    return schema_of(RECORD_TYPES[release.kind])
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -110,7 +110,9 @@ class Reply:
 
 @runtime_checkable
 class Engine(Protocol):
-    """The whole protocol. The contract, held by `tests/contract/test_engines.py`:
+    """The whole protocol.
+
+    The contract, held by `tests/contract/test_engines.py`:
 
     * `complete` yields exactly one ``(index, reply)`` for each request, in any order, each as soon as it is known.
     * A fault that is momentary is retried inside; what remains raises `EngineRefused`, `EngineDown` or

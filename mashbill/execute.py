@@ -8,13 +8,12 @@ record is accounted for, and the reject policy can stop the step before anything
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 import polars as pl
@@ -23,9 +22,11 @@ import pyarrow.parquet as pq
 
 from mashbill.ask import Ask, Asker, Interrupted, Usage
 from mashbill.errors import BadReply, EngineError, LedgerError, MashbillError, StepFailed, StoreError, TooManyRejects
+from mashbill.filter_stack import FilterStack, apply_filters
 from mashbill.fingerprint import fingerprint, step_identity
-from mashbill.records import Record, Reject, from_rows, schema_of, to_row, to_table
-from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Step, conform, reject_table
+from mashbill.progress import Progress, Silent
+from mashbill.records import Record, Reject, from_rows, to_row, to_table
+from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Step
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 
 _COUNTS_KEY = "mashbill.counts"
@@ -50,35 +51,6 @@ FILTER_POLICY = RejectPolicy(share=0.98, after=50)
 """Filters are there to reject; only a stack that leaves almost nothing is a mistake in the bill."""
 
 
-class Progress(Protocol):
-    """What a run tells whoever watches."""
-
-    def begin(self, step: str, records: int, done: int) -> None:
-        """A step starts with so many input records, some done by an earlier run."""
-        ...
-
-    def advance(self, step: str, counts: Counts, usage: Usage) -> None:
-        """The step's counts so far, and the run's usage."""
-        ...
-
-    def end(self, step: str, stored: Stored, *, reused: bool) -> None:
-        """The step is finished; `reused` when it was finished before."""
-        ...
-
-
-class Silent:
-    """Progress for nobody."""
-
-    def begin(self, step: str, records: int, done: int) -> None:
-        """Say nothing."""
-
-    def advance(self, step: str, counts: Counts, usage: Usage) -> None:
-        """Say nothing."""
-
-    def end(self, step: str, stored: Stored, *, reused: bool) -> None:
-        """Say nothing."""
-
-
 @dataclass(kw_only=True)
 class Runtime:
     """How steps run: none of it is identity."""
@@ -88,18 +60,6 @@ class Runtime:
     records_in_flight: int = 64
     """Records whose coroutines are driven at once; each may have many asks."""
     progress: Progress = field(default_factory=Silent)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilterStack(Step):
-    """Filters that run as one query over each part."""
-
-    filters: tuple[Filter[Any], ...]
-
-    @property
-    def label(self) -> str:
-        """The directory name of the stack."""
-        return "filters" if len(self.filters) > 1 else self.filters[0].name
 
 
 def label_of(step: Step) -> str:
@@ -329,9 +289,7 @@ class _Run:
         )
         await asyncio.to_thread(self._write, index, output, counts)
 
-    async def _make(
-        self, step: Generator[Any, Any], record: Record, free: asyncio.Semaphore, live: _Live
-    ) -> _Made:
+    async def _make(self, step: Generator[Any, Any], record: Record, free: asyncio.Semaphore, live: _Live) -> _Made:
         assert self.runtime.asker is not None
         ask = Ask(self.runtime.asker, record.id, step.name)
         try:
@@ -418,44 +376,3 @@ def reject_of(bad: BadReply, record: Record, step: str) -> Reject:
         made=replace(record.made, step=step, asks=bad.asks),
         record=orjson.dumps(to_row(record)).decode(),
     )
-
-
-def apply_filters(filters: Sequence[Filter[Any]], table: pa.Table, kind: type[Record]) -> PartOutput:
-    """A stack of filters over one table, as one query: each row keeps the first reason that hit, and every score."""
-    reasons = [(one.name, reason, hit) for one in filters for reason, hit in one.reasons().items()]
-    scores = [(name, score) for one in filters for name, score in one.scores().items()]
-    with _named_failures(filters):
-        judged = (
-            pl.LazyFrame(pl.from_arrow(table.cast(schema_of(kind))))
-            .with_columns(
-                *[pl.when(hit.fill_null(False)).then(pl.lit(i, pl.Int32)).alias(f"_hit{i}") for i, (_, _, hit) in enumerate(reasons)],
-                *[score.cast(pl.Float64).alias(f"_score{i}") for i, (_, score) in enumerate(scores)],
-            )
-            .with_columns(
-                _first=pl.coalesce([f"_hit{i}" for i in range(len(reasons))]) if reasons else pl.lit(None, pl.Int32),
-                scores=_with_scores([name for name, _ in scores]),
-            )
-            .collect()
-        )
-    names = pl.Series([f"{reason}" for _, reason, _ in reasons], dtype=pl.String)
-    steps = pl.Series([step for step, _, _ in reasons], dtype=pl.String)
-    gone = judged.filter(pl.col("_first").is_not_null())
-    gone = gone.with_columns(_reason=names.gather(gone["_first"]), _step=steps.gather(gone["_first"]))
-    rejects = reject_table(gone, step="", kind=kind, reason=pl.col("_reason"), by=pl.col("_step"))
-    return PartOutput(conform(judged.filter(pl.col("_first").is_null()), kind), rejects)
-
-
-def _with_scores(names: Sequence[str]) -> pl.Expr:
-    if not names:
-        return pl.col("scores")
-    added = [pl.struct(name=pl.lit(name), value=pl.col(f"_score{i}")) for i, name in enumerate(names)]
-    return pl.concat_list(pl.col("scores"), pl.concat_list(added).list.filter(pl.element().struct["value"].is_not_null()))
-
-
-@contextlib.contextmanager
-def _named_failures(filters: Sequence[Filter[Any]]) -> Iterator[None]:
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        names = ", ".join(one.name for one in filters)
-        raise StepFailed(f"a filter among {names} cannot be evaluated: {error}") from error

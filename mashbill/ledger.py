@@ -207,9 +207,7 @@ class Ledger:
             Message(role, tuple(self._restored(part) for part in parts)) for role, parts in fields["messages"]
         )
         sampling = {**fields["sampling"], "stop": tuple(fields["sampling"]["stop"])}
-        return Request(
-            messages=messages, sampling=Sampling(**sampling), schema=fields["schema"], seed=fields["seed"]
-        )
+        return Request(messages=messages, sampling=Sampling(**sampling), schema=fields["schema"], seed=fields["seed"])
 
     def _restored(self, part: str) -> str:
         if part.startswith("\\"):

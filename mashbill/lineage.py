@@ -98,9 +98,7 @@ def _ancestry(root: Path, places: list[Place], ledger: Ledger | None, seen: froz
         also=tuple(also),
         asks=tuple(entry for entry in entries if entry is not None),
         missing_asks=tuple(key for key, entry in zip(keys, entries, strict=True) if entry is None),
-        parents=tuple(
-            _ancestry(root, find_rows(root, parent), ledger, seen | {first.row["id"]}) for parent in parents
-        ),
+        parents=tuple(_ancestry(root, find_rows(root, parent), ledger, seen | {first.row["id"]}) for parent in parents),
     )
 
 

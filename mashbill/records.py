@@ -1,4 +1,4 @@
-"""Records: the frozen, typed rows that steps read and write, and their Arrow schemas.
+r"""Records: the frozen, typed rows that steps read and write, and their Arrow schemas.
 
 A record's schema comes from its annotations alone, so a column that is empty in one part keeps its type. A record's
 id comes from its content (`Record.new`), so the same content made twice has the same id on any machine. Records are
@@ -7,7 +7,7 @@ changed by `dataclasses.replace` followed by a new id, never in place. There is 
 One row, as it lies in Parquet (a relation text made by EntiGraph)::
 
     {"id": "6f1c…", "parents": ["09ab…"], "source_id": "09ab…", "domain": "Veylund", "kind": "relation",
-     "title": "The Salt Guild", "text": "Discussion of The Salt Guild in relation to …", "subjects": ["Ora Venn", "salt"],
+     "title": "The Salt Guild", "text": "Discussion of The Salt Guild in …", "subjects": ["Ora Venn", "salt"],
      "made": {"step": "entigraph", "engine": "transformers/smollm2-135m-instruct@5af1…", "asks": ["c3…", "77…"],
               "sampling": "{\"max_tokens\":400,…}", "seed": 1094795585, "finish_reason": "stop",
               "prompt_tokens": 911, "completion_tokens": 212},
@@ -213,19 +213,28 @@ RECORD_TYPES: dict[str, type[Record]] = {
 }
 
 
-@functools.cache
-def field_names(kind: type) -> tuple[str, ...]:
+def field_names(kind: Any) -> tuple[str, ...]:
     """The names of a dataclass's fields, in order."""
+    return _field_names(kind)
+
+
+# Cached functions take Any: mypy holds a dataclass type not to be hashable.
+@functools.cache
+def _field_names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
-@functools.cache
 def schema_of(kind: type[Record]) -> pa.Schema:
     """The Arrow schema of a record type.
 
     >>> schema_of(Triple).field("head").type
     DataType(string)
     """
+    return _schema(typing.cast(Any, kind))
+
+
+@functools.cache
+def _schema(kind: Any) -> pa.Schema:
     hints = typing.get_type_hints(kind)
     return pa.schema([_arrow_field(name, hints[name]) for name in field_names(kind)])
 
@@ -274,12 +283,12 @@ def to_table(records: Iterable[Record], kind: type[Record]) -> pa.Table:
 
 def from_rows(rows: Iterable[Mapping[str, Any]], kind: type[R]) -> list[R]:
     """Records from rows as `pa.Table.to_pylist` gives them."""
-    build = _builder(kind)
+    build = _builder(typing.cast(Any, kind))
     return [build(row) for row in rows]
 
 
 @functools.cache
-def _builder(kind: type) -> Any:
+def _builder(kind: Any) -> Any:
     hints = typing.get_type_hints(kind)
     makers = [(name, _maker(hints[name])) for name in field_names(kind)]
 
@@ -299,7 +308,7 @@ def _maker(hint: Any) -> Any:
         make = _maker(arguments[0])
         return tuple if make is None else lambda values: tuple(make(value) for value in values)
     if dataclasses.is_dataclass(hint):
-        return _builder(typing.cast(type, hint))
+        return _builder(typing.cast(Any, hint))
     return None
 
 

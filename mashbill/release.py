@@ -164,7 +164,8 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
     index = _index(streams)
     if not index.height:
         raise StoreError(
-            f"release {plan.name}: no row is left to publish; see where they went with `mashbill ls` and `mashbill rejects`"
+            f"release {plan.name}: no row is left to publish; see where they went with `mashbill ls` and "
+            "`mashbill rejects`"
         )
     taken = _within_shares(index, plan)
     assigned = split_of_sources(index["source_id"].to_list(), plan.splits, plan.seed)
@@ -208,7 +209,7 @@ def _within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
     wanted = {name: share for name, share in plan.shares.items() if share > 0}
     if len(wanted) < 2:
         return index
-    sizes = {name: index.filter(stream=name)["text_bytes"].sum() for name in wanted}
+    sizes = {name: int(index.filter(stream=name)["text_bytes"].sum()) for name in wanted}
     unit = min(sizes[name] / share for name, share in wanted.items())
     kept = [index.filter(~pl.col("stream").is_in(list(wanted)))]
     for name, share in wanted.items():
@@ -300,5 +301,5 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
         return {kind.field(i).name: _feature(kind.field(i).type) for i in range(kind.num_fields)}
     if pa.types.is_list(kind):
         return {"feature": _feature(kind.value_type), "_type": "List"}
-    names = {pa.float64(): "float64", pa.int64(): "int64", pa.bool_(): "bool", pa.string(): "string", pa.binary(): "binary"}
-    return {"dtype": names[kind], "_type": "Value"}
+    # Arrow's names for the plain types are the `datasets` library's too, but for these.
+    return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+import inspect
+import types
+import typing
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mashbill.errors import BillError
+from mashbill.errors import BillError, UserError
 from mashbill.records import join_texts
 from mashbill.registry import nearest
 from mashbill.yaml_lines import Where, load_yaml
@@ -103,7 +106,9 @@ class Section:
         if isinstance(self.value, Mapping) and len(self.value) == 1:
             ((name, fields),) = self.value.items()
             return name, Section({} if fields is None else fields, self.path, (*self.where, name), self.lines)
-        self.fail(f"must be a name, or one name with its fields ({{name: {{field: value}}}}); found {_shown(self.value)}")
+        self.fail(
+            f"must be a name, or one name with its fields ({{name: {{field: value}}}}); found {_shown(self.value)}"
+        )
 
     def as_(self, kind: type[T]) -> T:
         """The value checked as a plain type.
@@ -113,26 +118,29 @@ class Section:
         """
         return self._validated(TypeAdapter(kind), self.value)
 
-    def build(self, cls: type[T], base: T | None = None) -> T:
+    def build(self, cls: type[T], base: T | None = None, hide: Collection[str] = ()) -> T:
         """A dataclass from this mapping; what is not given comes from `base`, or from the class's defaults.
 
-        A nested dataclass takes the fields given and keeps the rest of its default.
+        A nested dataclass takes the fields given and keeps the rest of its default. `hide` names fields that are not
+        the bill's to set.
 
         Raises:
             BillError: for an unknown or missing field or a wrong value, with file and line.
         """
-        fields = [one for one in dataclasses.fields(cls) if one.init]  # type: ignore[arg-type]
+        fields = [one for one in dataclasses.fields(cls) if one.init and one.name not in hide]  # type: ignore[arg-type]
         required = [one.name for one in fields if base is None and _required(one)]
         self.only([one.name for one in fields], required)
-        kept = {} if base is None else {one.name: getattr(base, one.name) for one in fields}
-        given = {one.name: self._field(one) for one in fields if one.name in self.value}
-        return self._validated(_adapter(cls), {**kept, **given})
+        given = {one.name: self._field(cls, one) for one in fields if one.name in self.value}
+        try:
+            return cls(**given) if base is None else dataclasses.replace(base, **given)  # type: ignore[type-var]
+        except (UserError, ValueError, TypeError) as error:
+            self.fail(str(error))
 
-    def _field(self, one: dataclasses.Field[Any]) -> Any:
-        default = one.default
+    def _field(self, cls: type, one: dataclasses.Field[Any]) -> Any:
+        default, section = one.default, self.at(one.name)
         if dataclasses.is_dataclass(default) and not isinstance(default, type):
-            return self.at(one.name).build(type(default), base=default)
-        return self.value[one.name]
+            return section.build(type(default), base=default)
+        return section._validated(_field_adapter(cls, one.name), section.value)
 
     def _validated(self, adapter: TypeAdapter[T], value: Any) -> T:
         try:
@@ -148,8 +156,12 @@ def _required(one: dataclasses.Field[Any]) -> bool:
 
 
 @functools.cache
-def _adapter(cls: type) -> TypeAdapter[Any]:
-    return TypeAdapter(cls)
+def _field_adapter(cls: type, name: str) -> TypeAdapter[Any]:
+    """What checks one field: a class may have other fields whose types mean nothing to pydantic."""
+    owner = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
+    holder = types.new_class("holder", exec_body=lambda body: body.update(__module__=owner.__module__))
+    holder.__annotations__ = {name: inspect.get_annotations(owner)[name]}
+    return TypeAdapter(typing.get_type_hints(holder)[name])
 
 
 def _shown(value: Any) -> str:

@@ -73,7 +73,8 @@ def _file(path: Path, *, required: bool) -> Mapping[str, Any]:
         raise SettingsError(f"{path}: is not valid TOML: {error}") from error
     for name in said:
         if name not in _FIELDS:
-            raise SettingsError(f"{path}: unknown setting {name!r}{nearest(name, _FIELDS)}; it takes {', '.join(_FIELDS)}")
+            known = ", ".join(_FIELDS)
+            raise SettingsError(f"{path}: unknown setting {name!r}{nearest(name, _FIELDS)}; it takes {known}")
     return said
 
 

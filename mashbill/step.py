@@ -71,14 +71,14 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Generator(Step, Generic[In, Out]):
-    """Makes records by asking a model.
+    r"""Makes records by asking a model.
 
     Write `make`; or, for a recipe of one question, `prompt` and `parse`, and `make` comes for free::
 
         @dataclass(frozen=True, kw_only=True)
         class Summarise(Generator[Document, Document]):
             def prompt(self, record: Document) -> Prompt:
-                return user(record.text, "\\n\\nSummarise the text above in three sentences.")
+                return user(record.text, "\n\nSummarise the text above in three sentences.")
 
             def parse(self, record: Document, answer: Answer[Any]) -> Iterable[Document]:
                 yield record.child(Document, kind="summary", title=record.title, text=answer.text, made=answer.made())

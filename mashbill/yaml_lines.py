@@ -5,6 +5,7 @@ Only plain YAML: no tags, no objects, and a key that stands twice is an error ra
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool",)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    "tag:yaml.org,2002:bool", __import__("re").compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
 
 
@@ -61,7 +62,7 @@ def load_yaml(path: Path) -> tuple[Any, dict[Where, int]]:
         raise BillError("is nested without end: does an anchor (&) hold an alias (*) of itself?", path=path) from None
     finally:
         if loader is not None:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     return value, lines
 
 
@@ -74,7 +75,7 @@ def _value(loader: _Loader, node: yaml.Node, where: Where, lines: dict[Where, in
         for key_node, value_node in node.value:
             if key_node.tag == MERGE:
                 continue
-            key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = loader.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise BillError(f"the key {key!r} is not text; put it in quotes", path=path, line=line)
@@ -90,12 +91,16 @@ def _value(loader: _Loader, node: yaml.Node, where: Where, lines: dict[Where, in
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*where, i), lines, path) for i, item in enumerate(node.value)]
     try:
-        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        return loader.construct_object(node, deep=True)
     except ValueError as error:
-        raise BillError(f"{node.value!r} looks like a date but is none: {error}; quote it", path=path, line=line) from None
+        raise BillError(
+            f"{node.value!r} looks like a date but is none: {error}; quote it", path=path, line=line
+        ) from None
 
 
-def _merged(loader: _Loader, node: yaml.MappingNode, where: Where, lines: dict[Where, int], path: Path) -> dict[str, Any]:
+def _merged(
+    loader: _Loader, node: yaml.MappingNode, where: Where, lines: dict[Where, int], path: Path
+) -> dict[str, Any]:
     """What ``<<`` brings into a mapping; of several the first wins, and the mapping's own keys win over all."""
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:

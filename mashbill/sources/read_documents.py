@@ -59,7 +59,8 @@ class ReadDocuments(Source[Document]):
         if root.is_file():
             return [root]
         known = [path for path in root.glob(self.glob) if path.is_file() and not _hidden(path.relative_to(root))]
-        files = sorted((p for p in known if p.suffix.lower() in (*TEXT, *ROWS)), key=lambda p: p.relative_to(root).as_posix())
+        wanted = [path for path in known if path.suffix.lower() in (*TEXT, *ROWS)]
+        files = sorted(wanted, key=lambda path: path.relative_to(root).as_posix())
         if not files:
             others = join_texts(sorted({p.suffix or p.name for p in known})) or "nothing"
             raise InputError(

@@ -1,0 +1,73 @@
+"""A stack of filters as one polars query over a table."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from mashbill.errors import StepFailed
+from mashbill.records import Record, schema_of
+from mashbill.step import Filter, PartOutput, Step, conform, reject_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterStack(Step):
+    """Filters that run as one query over each part."""
+
+    filters: tuple[Filter[Any], ...]
+
+    @property
+    def label(self) -> str:
+        """The directory name of the stack."""
+        return "filters" if len(self.filters) > 1 else self.filters[0].name
+
+
+def apply_filters(filters: Sequence[Filter[Any]], table: pa.Table, kind: type[Record]) -> PartOutput:
+    """A stack of filters over one table, as one query: each row keeps the first reason that hit, and every score."""
+    reasons = [(one.name, reason, hit) for one in filters for reason, hit in one.reasons().items()]
+    scores = [(name, score) for one in filters for name, score in one.scores().items()]
+    with _named_failures(filters):
+        judged = (
+            pl.LazyFrame(pl.from_arrow(table.cast(schema_of(kind))))
+            .with_columns(
+                *[_number(hit, i) for i, (_, _, hit) in enumerate(reasons)],
+                *[score.cast(pl.Float64).alias(f"_score{i}") for i, (_, score) in enumerate(scores)],
+            )
+            .with_columns(
+                _first=pl.coalesce([f"_hit{i}" for i in range(len(reasons))]) if reasons else pl.lit(None, pl.Int32),
+                scores=_with_scores([name for name, _ in scores]),
+            )
+            .collect()
+        )
+    names = pl.Series([f"{reason}" for _, reason, _ in reasons], dtype=pl.String)
+    steps = pl.Series([step for step, _, _ in reasons], dtype=pl.String)
+    gone = judged.filter(pl.col("_first").is_not_null())
+    gone = gone.with_columns(_reason=names.gather(gone["_first"]), _step=steps.gather(gone["_first"]))
+    rejects = reject_table(gone, step="", kind=kind, reason=pl.col("_reason"), by=pl.col("_step"))
+    return PartOutput(conform(judged.filter(pl.col("_first").is_null()), kind), rejects)
+
+
+def _number(hit: pl.Expr, index: int) -> pl.Expr:
+    return pl.when(hit.fill_null(False)).then(pl.lit(index, pl.Int32)).alias(f"_hit{index}")
+
+
+def _with_scores(names: Sequence[str]) -> pl.Expr:
+    if not names:
+        return pl.col("scores")
+    added = [pl.struct(name=pl.lit(name), value=pl.col(f"_score{i}")) for i, name in enumerate(names)]
+    present = pl.element().struct["value"].is_not_null()
+    return pl.concat_list(pl.col("scores"), pl.concat_list(added).list.filter(present))
+
+
+@contextlib.contextmanager
+def _named_failures(filters: Sequence[Filter[Any]]) -> Iterator[None]:
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        names = ", ".join(one.name for one in filters)
+        raise StepFailed(f"a filter among {names} cannot be evaluated: {error}") from error

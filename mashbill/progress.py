@@ -1,0 +1,37 @@
+"""What a run tells whoever watches it; `flows.progress` shows it on a terminal."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mashbill.ask import Usage
+from mashbill.store import Counts, Stored
+
+
+class Progress(Protocol):
+    """What a run tells whoever watches."""
+
+    def begin(self, step: str, records: int, done: int) -> None:
+        """A step starts with so many input records, some done by an earlier run."""
+        ...
+
+    def advance(self, step: str, counts: Counts, usage: Usage) -> None:
+        """The step's counts so far, and the run's usage."""
+        ...
+
+    def end(self, step: str, stored: Stored, *, reused: bool) -> None:
+        """The step is finished; `reused` when it was finished before."""
+        ...
+
+
+class Silent:
+    """Progress for nobody."""
+
+    def begin(self, step: str, records: int, done: int) -> None:
+        """Say nothing."""
+
+    def advance(self, step: str, counts: Counts, usage: Usage) -> None:
+        """Say nothing."""
+
+    def end(self, step: str, stored: Stored, *, reused: bool) -> None:
+        """Say nothing."""
