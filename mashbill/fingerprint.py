@@ -39,9 +39,7 @@ def fingerprint(value: object) -> str:
     Raises:
         FingerprintError: for a value without stable bytes, naming where in the value it stands.
     """
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    _feed(digest.update, value, "value")
-    return digest.hexdigest()
+    return _digest(value, "value")
 
 
 def content_id(*parts: object) -> str:
@@ -61,6 +59,12 @@ def seed_of(*parts: object) -> int:
 def step_identity(step: object) -> dict[str, object]:
     """A step's identity: its class and every dataclass field."""
     return {"class": _class_name(type(step)), "fields": _dataclass_fields(step)}
+
+
+def _digest(value: object, where: str) -> str:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    _feed(digest.update, value, where)
+    return digest.hexdigest()
 
 
 def _class_name(cls: type) -> str:
@@ -101,7 +105,8 @@ def _feed(write: Callable[[bytes], None], value: Any, where: str) -> None:
         raise FingerprintError(f"{where}: cannot fingerprint the path {value}: where a thing lies is not what it is")
     elif isinstance(value, BaseModel):
         _frame(write, b"O", _class_name(type(value)).encode())
-        _feed(write, {name: getattr(value, name) for name in type(value).model_fields}, where)
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        _feed(write, {**fields, **(value.model_extra or {})}, where)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         _frame(write, b"O", _class_name(type(value)).encode())
         for name, item in _dataclass_fields(value).items():
@@ -110,7 +115,7 @@ def _feed(write: Callable[[bytes], None], value: Any, where: str) -> None:
     elif isinstance(value, Mapping):
         _feed_mapping(write, value, where)
     elif isinstance(value, AbstractSet):
-        _frame(write, b"Z", b"".join(sorted(fingerprint(item).encode() for item in value)))
+        _frame(write, b"Z", b"".join(sorted(_digest(item, f"{where}{{…}}").encode() for item in value)))
     elif isinstance(value, Sequence):
         _frame(write, b"L", str(len(value)).encode())
         for index, item in enumerate(value):
