@@ -128,6 +128,8 @@ def _in_file(sort: Sort, path: Path, module: str) -> Iterable[Found]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise RegistryError(f"{path}:{error.lineno}: cannot be read as Python: {error.msg}") from error
+    except ValueError as error:
+        raise RegistryError(f"{path}: cannot be read as Python: {error}; save it as UTF-8 text") from error
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and snake_case(node.name) == path.stem and _is_one(sort, node):
             summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
