@@ -155,5 +155,9 @@ def _import(one: Found) -> ModuleType:
         raise RegistryError(f"{one.path}: cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[one.module] = module  # dataclasses look their module up while it is being executed
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[one.module]  # or the next load would find the half of it that ran
+        raise
     return module
