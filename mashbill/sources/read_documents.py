@@ -35,7 +35,7 @@ from mashbill.step import BadInput, Source
 
 TEXT = (".md", ".txt", ".rst")
 ROWS = (".jsonl", ".ndjson", ".parquet")
-_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"\A\s*# +(.+)\n")
 
 
@@ -86,11 +86,12 @@ class ReadDocuments(Source[Document]):
         text = _decoded(path.read_bytes(), name, None)
         if isinstance(text, BadInput):
             return text
+        text = text.replace("\r\n", "\n")
         head: Mapping[str, Any] = {}
         if match := _FRONT_MATTER.match(text):
             try:
                 head = yaml.safe_load(match[1]) or {}
-            except yaml.YAMLError as error:
+            except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2020-13-45
                 return BadInput(name, "broken_front_matter", f"the front matter is not YAML: {error}")
             if not isinstance(head, Mapping):
                 return BadInput(name, "broken_front_matter", "the front matter is not a mapping of names to values")
