@@ -132,7 +132,7 @@ class Ledger:
             group, self._pending = self._pending, []
             try:
                 standing = await loop.run_in_executor(self._thread, self._commit, group)
-            except LedgerError as error:
+            except Exception as error:  # whatever it is, whoever waits for the reply must hear of it
                 for item in group:
                     if not item.done.done():
                         item.done.set_exception(error)
