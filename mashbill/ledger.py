@@ -21,7 +21,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
+import json
+import math
 import sqlite3
 import time
 import zlib
@@ -165,7 +168,7 @@ class Ledger:
                 item.engine,
                 self._pack(item.request),
                 item.draw,
-                orjson.dumps(_reply_row(item.reply)),
+                _json(_reply_row(item.reply)),
                 time.time(),
             ),
         ).rowcount
@@ -176,7 +179,7 @@ class Ledger:
 
     def _pack(self, request: Request) -> bytes:
         messages = [[message.role, [self._shared(part) for part in message.parts]] for message in request.messages]
-        return orjson.dumps(
+        return _json(
             {"messages": messages, "sampling": request.sampling, "schema": request.schema, "seed": request.seed}
         )
 
@@ -202,7 +205,7 @@ class Ledger:
             return Entry(key, row[0], self._unpack(row[1]), row[2], _reply(row[3], key), row[4])
 
     def _unpack(self, packed: bytes) -> Request:
-        fields = orjson.loads(packed)
+        fields = _loaded(packed)
         messages = tuple(
             Message(role, tuple(self._restored(part) for part in parts)) for role, parts in fields["messages"]
         )
@@ -244,10 +247,22 @@ def reply_key(engine: str, base: bytes, seed: int, draw: int) -> str:
 
 def request_bytes(request: Request) -> bytes:
     """The canonical bytes of a request without its seed; how a message is split into parts does not enter."""
-    return orjson.dumps(
-        [[[message.role, message.content] for message in request.messages], request.sampling, request.schema],
-        option=orjson.OPT_SORT_KEYS,
-    )
+    return _json([[[message.role, message.content] for message in request.messages], request.sampling, request.schema])
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # Half a surrogate pair, which UTF-8 cannot hold: as an ASCII escape it survives.
+        return json.dumps(value, default=dataclasses.asdict, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _loaded(packed: bytes) -> Any:
+    try:
+        return orjson.loads(packed)
+    except orjson.JSONDecodeError:
+        return json.loads(packed)
 
 
 def _reply_row(reply: Reply) -> dict[str, Any]:
@@ -263,7 +278,7 @@ def _reply_row(reply: Reply) -> dict[str, Any]:
 
 
 def _reply(packed: bytes, key: str) -> Reply:
-    row = orjson.loads(packed)
+    row = _loaded(packed)
     logprobs = tuple(
         TokenLogprob(token=token, logprob=logprob, top=tuple((text, value) for text, value in top))
         for token, logprob, top in row.pop("logprobs", [])
