@@ -280,7 +280,12 @@ def _reply_row(reply: Reply) -> dict[str, Any]:
 def _reply(packed: bytes, key: str) -> Reply:
     row = _loaded(packed)
     logprobs = tuple(
-        TokenLogprob(token=token, logprob=logprob, top=tuple((text, value) for text, value in top))
+        TokenLogprob(token=token, logprob=_number(logprob), top=tuple((text, _number(value)) for text, value in top))
         for token, logprob, top in row.pop("logprobs", [])
     )
     return Reply(**row, logprobs=logprobs, key=key)
+
+
+def _number(logprob: float | None) -> float:
+    # JSON has no minus infinity, the log-probability of a token that a schema forbids; it is stored as null.
+    return -math.inf if logprob is None else logprob
