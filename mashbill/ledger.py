@@ -95,10 +95,14 @@ class Ledger:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA journal_mode=WAL")
-        # FULL: the commit survives a power cut, not only kill -9; group commit makes the sync cheap.
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_TABLES)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            # FULL: the commit survives a power cut, not only kill -9; group commit makes the sync cheap.
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(_TABLES)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @contextlib.contextmanager
