@@ -143,7 +143,12 @@ class Asker:
             with contextlib.suppress(asyncio.CancelledError):
                 await worker
         self._workers.clear()
+        self._end(list(self._queue), Interrupted("closed before it was asked"))
+        self._queue.clear()
         if self._starting is not None:
+            if not self._starting.done():
+                self._starting.cancel()
+                await asyncio.wait([self._starting])
             await self.engine.close()
             self._starting = None
 
