@@ -360,7 +360,10 @@ class Ask:
 
     def _seed(self, base: bytes, draw: int) -> int:
         # From the record and the step, so that two records with one prompt get answers of their own.
-        digest = hashlib.blake2b(base, digest_size=4, key=f"{self.step}/{draw}".encode()[:64])
+        key = f"{self.step}/{draw}".encode()
+        # A key of BLAKE2 holds 64 bytes; cut off, a long name would give each draw one seed.
+        key = key if len(key) <= 64 else hashlib.blake2b(key).digest()
+        digest = hashlib.blake2b(base, digest_size=4, key=key)
         digest.update(self.record_id.encode())
         return int.from_bytes(digest.digest(), "big") & 0x7FFFFFFF
 
