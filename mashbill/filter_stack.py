@@ -29,9 +29,9 @@ class FilterStack(Step):
 
 def apply_filters(filters: Sequence[Filter[Any]], table: pa.Table, kind: type[Record]) -> PartOutput:
     """A stack of filters over one table, as one query: each row keeps the first reason that hit, and every score."""
-    reasons = [(one.name, reason, hit) for one in filters for reason, hit in one.reasons().items()]
-    scores = [(name, score) for one in filters for name, score in one.scores().items()]
     with _named_failures(filters):
+        reasons = [(one.name, reason, hit) for one in filters for reason, hit in one.reasons().items()]
+        scores = [(name, score) for one in filters for name, score in one.scores().items()]
         judged = (
             pl.LazyFrame(pl.from_arrow(table.cast(schema_of(kind))))
             .with_columns(
@@ -68,6 +68,6 @@ def _with_scores(names: Sequence[str]) -> pl.Expr:
 def _named_failures(filters: Sequence[Filter[Any]]) -> Iterator[None]:
     try:
         yield
-    except pl.exceptions.PolarsError as error:
+    except (Exception, pl.exceptions.PanicException) as error:  # a panic of polars is a BaseException
         names = ", ".join(one.name for one in filters)
         raise StepFailed(f"a filter among {names} cannot be evaluated: {error}") from error
