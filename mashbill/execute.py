@@ -293,7 +293,7 @@ class _Run:
         assert self.runtime.asker is not None
         ask = Ask(self.runtime.asker, record.id, step.name)
         try:
-            outcomes = list(await step.make(record, ask))
+            outcomes = self._checked(list(await step.make(record, ask)))
         except BadReply as bad:
             outcomes = [bad]
         except (EngineError, LedgerError, Interrupted, asyncio.CancelledError):
@@ -310,6 +310,12 @@ class _Run:
         self._check(live.counts)
         self.runtime.progress.advance(label_of(self.step), live.counts, self.runtime.asker.usage)
         return made
+
+    def _checked(self, outcomes: list[Any]) -> list[Any]:
+        for one in outcomes:
+            if type(one) is not self.kind and not isinstance(one, BadReply):
+                raise TypeError(f"it makes {self.kind.__name__} records but returned a {type(one).__name__}: {one!r:.200}")
+        return outcomes
 
     def _account(
         self, step: Generator[Any, Any], record: Record, outcomes: list[Record | BadReply], usage: Usage
