@@ -283,11 +283,26 @@ class _Run:
     async def _part(self, index: int, makes: list[asyncio.Task[_Made]], live: _Live) -> None:
         made = [await task for task in makes]
         counts = sum((one.counts for one in made), Counts())
-        output = PartOutput(
-            kept=to_table((row for one in made for row in one.rows), self.kind),
-            rejects=to_table((reject for one in made for reject in one.rejects), Reject),
-        )
+        kept, rejects = [row for one in made for row in one.rows], [reject for one in made for reject in one.rejects]
+        output = PartOutput(kept=self._table(kept, self.kind), rejects=self._table(rejects, Reject))
         await asyncio.to_thread(self._write, index, output, counts)
+
+    def _table(self, rows: Sequence[Record], kind: type[Record]) -> pa.Table:
+        try:
+            return to_table(rows, kind)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+            for row in rows:
+                self._storable(row, kind)
+            raise
+
+    def _storable(self, row: Record, kind: type[Record]) -> None:
+        try:
+            to_table([row], kind)
+        except Exception as error:
+            raise StepFailed(
+                f"{self.step.name} made from record {', '.join(row.parents)} a {kind.__name__} that cannot be stored: "
+                f"{error}; check the types of its fields"
+            ) from error
 
     async def _make(self, step: Generator[Any, Any], record: Record, free: asyncio.Semaphore, live: _Live) -> _Made:
         assert self.runtime.asker is not None
