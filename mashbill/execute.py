@@ -196,8 +196,10 @@ class _Run:
         )
 
     def finish(self, identity: dict[str, Any]) -> Stored:
-        self._check(self.counts)
         parts = tuple(self.parts[index] for index in range(len(self.source)))
+        # Summed here: parts are written on several threads, and `self.counts` is for the watcher.
+        counts = sum((part.counts for part in parts), Counts())
+        self._check(counts)
         manifest = Manifest(
             step=label_of(self.step),
             kind=self.kind.__name__,
@@ -206,7 +208,7 @@ class _Run:
             inputs={self.source.path.relative_to(self.runtime.root).as_posix(): self.source.manifest.fingerprint},
             engine=identity["engine"],
             parts=parts,
-            counts=sum((part.counts for part in parts), Counts()),
+            counts=counts,
         )
         notes = self._notes(manifest)
         write_json(self.place / "manifest.json", manifest.model_copy(update={"notes": notes}).model_dump(mode="json"))
