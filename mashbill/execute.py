@@ -141,8 +141,7 @@ class _Run:
     async def all_parts(self) -> None:
         for index in range(len(self.source)):
             self._reuse(index)
-        records = sum(part.counts.read for part in self.source.manifest.parts) or self.source.manifest.counts.kept
-        self.runtime.progress.begin(label_of(self.step), records, self.counts.read)
+        self.runtime.progress.begin(label_of(self.step), self.source.manifest.counts.kept, self.counts.read)
         if isinstance(self.step, Generator):
             await self._generate(self.step)
         elif isinstance(self.step, FilterStack):
