@@ -157,9 +157,9 @@ class _Run:
             return
         try:
             metadata = pq.read_schema(kept).metadata or {}
-        except (OSError, pa.ArrowInvalid) as error:
+            counts = Counts.model_validate_json(metadata[_COUNTS_KEY.encode()])
+        except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
             raise StoreError(f"{kept}: an earlier run wrote it but it cannot be read ({error}); remove it") from error
-        counts = Counts.model_validate_json(metadata[_COUNTS_KEY.encode()])
         self._enter(index, counts)
 
     def _paths(self, index: int) -> tuple[Path, Path]:
