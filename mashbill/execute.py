@@ -204,7 +204,7 @@ class _Run:
             kind=self.kind.__name__,
             fingerprint=self.digest,
             identity=identity,
-            inputs={self.source.path.relative_to(self.runtime.root).as_posix(): self.source.manifest.fingerprint},
+            inputs={self._input_name(): self.source.manifest.fingerprint},
             engine=identity["engine"],
             parts=parts,
             counts=counts,
@@ -214,6 +214,11 @@ class _Run:
         stored = Stored.open(self.place)
         self.runtime.progress.end(label_of(self.step), stored, reused=False)
         return stored
+
+    def _input_name(self) -> str:
+        path, root = self.source.path, self.runtime.root
+        # An input may lie under another root; where that is would be no identity.
+        return (path.relative_to(root) if path.is_relative_to(root) else Path(*path.parts[-2:])).as_posix()
 
     def _notes(self, manifest: Manifest) -> dict[str, Any]:
         report = getattr(self.step, "report", None)
