@@ -8,6 +8,7 @@ record is accounted for, and the reject policy can stop the step before anything
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -222,7 +223,10 @@ class _Run:
 
     def _notes(self, manifest: Manifest) -> dict[str, Any]:
         report = getattr(self.step, "report", None)
-        return {} if report is None else dict(report(self.source, Stored(self.place, manifest)))
+        if report is None:
+            return {}
+        with self._named_failures():
+            return dict(report(self.source, Stored(self.place, manifest)))
 
     # Filters and dataset steps -----------------------------------------------------------------------------------
 
@@ -233,7 +237,7 @@ class _Run:
                 self._judged(index, table.num_rows, apply_filters(stack.filters, table, self.kind))
 
     def _dataset(self, step: DatasetStep[Any, Any]) -> None:
-        outputs = self._guarded(step.run(self.source))
+        outputs = self._guarded(step)
         index = -1
         for index, output in enumerate(outputs):
             if index >= len(self.source):
@@ -243,9 +247,14 @@ class _Run:
         if index + 1 != len(self.source):
             raise StepFailed(f"{step.name} yielded {index + 1} parts for the {len(self.source)} it read")
 
-    def _guarded(self, outputs: Iterator[PartOutput]) -> Iterator[PartOutput]:
+    def _guarded(self, step: DatasetStep[Any, Any]) -> Iterator[PartOutput]:
+        with self._named_failures():
+            yield from step.run(self.source)
+
+    @contextlib.contextmanager
+    def _named_failures(self) -> Iterator[None]:
         try:
-            yield from outputs
+            yield
         except MashbillError:
             raise
         except Exception as error:
