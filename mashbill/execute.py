@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Step
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 
 _COUNTS_KEY = "mashbill.counts"
+SHOWN = 1000
+"""Rejects kept to be read when the policy stops a step in the middle of its parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +168,10 @@ class _Run:
     def _paths(self, index: int) -> tuple[Path, Path]:
         return self.place / part_name(index), self.place / "rejects" / part_name(index)
 
+    @property
+    def _stopped(self) -> Path:
+        return self.place / "rejects" / "stopped.parquet"
+
     def _enter(self, index: int, counts: Counts) -> None:
         kept, rejects = self._paths(index)
         self.parts[index] = PartEntry(
@@ -211,6 +217,7 @@ class _Run:
             counts=counts,
         )
         notes = self._notes(manifest)
+        self._stopped.unlink(missing_ok=True)
         write_json(self.place / "manifest.json", manifest.model_copy(update={"notes": notes}).model_dump(mode="json"))
         stored = Stored.open(self.place)
         self.runtime.progress.end(label_of(self.step), stored, reused=False)
@@ -293,6 +300,9 @@ class _Run:
                     group.create_task(self._part(index, makes, live))
         except BaseExceptionGroup as several:
             worst = _worst(several)
+            if isinstance(worst, TooManyRejects):
+                # The parts under way are not written, but the message promises their rejects.
+                await asyncio.to_thread(write_parquet, self._stopped, self._table(live.rejects, Reject))
             raise worst from worst.__cause__
 
     async def _part(self, index: int, makes: list[asyncio.Task[_Made]], live: _Live) -> None:
@@ -302,7 +312,7 @@ class _Run:
         output = PartOutput(kept=self._table(kept, self.kind), rejects=self._table(rejects, Reject))
         await asyncio.to_thread(self._write, index, output, counts)
 
-    def _table(self, rows: Sequence[Record], kind: type[Record]) -> pa.Table:
+    def _table(self, rows: Iterable[Record], kind: type[Record]) -> pa.Table:
         try:
             return to_table(rows, kind)
         except (pa.ArrowException, ValueError, TypeError, OverflowError):
@@ -337,6 +347,7 @@ class _Run:
             free.release()
         made = self._account(step, record, outcomes, ask.usage)
         live.counts += made.counts
+        live.rejects.extend(made.rejects)
         self._check(live.counts)
         self.runtime.progress.advance(label_of(self.step), live.counts, self.runtime.asker.usage)
         return made
@@ -344,7 +355,8 @@ class _Run:
     def _checked(self, outcomes: list[Any]) -> list[Any]:
         for one in outcomes:
             if type(one) is not self.kind and not isinstance(one, BadReply):
-                raise TypeError(f"it makes {self.kind.__name__} records but returned a {type(one).__name__}: {one!r:.200}")
+                wrong = f"returned a {type(one).__name__}, not a {self.kind.__name__}: {one!r:.200}"
+                raise TypeError(wrong)
         return outcomes
 
     def _account(
@@ -376,6 +388,8 @@ class _Live:
     """Counts over all parts under way, for the reject policy and the watcher."""
 
     counts: Counts
+    rejects: deque[Reject] = field(default_factory=lambda: deque(maxlen=SHOWN))
+    """The latest, to be read when the policy stops the step."""
 
 
 @dataclass(frozen=True, slots=True)
