@@ -25,8 +25,6 @@ from synth.engines.wire import Fault
 
 logger = logging.getLogger(__name__)
 
-FIRST_SLOTS = 16
-"""Six doublings from a thousand in flight, and under the concurrency limit of every paid provider we know."""
 FIRST_REST = 0.5
 LONGEST_REST = 30.0
 SUSPECT_AFTER = 3
@@ -51,13 +49,13 @@ class Endpoint:
         "url",
     )
 
-    def __init__(self, url: URL, headers: Mapping[str, str], ceiling: int, proxy: URL | None = None) -> None:
+    def __init__(self, url: URL, headers: Mapping[str, str], ceiling: int, first: int, proxy: URL | None) -> None:
         self.url = url
         self.headers = headers
         self.proxy = proxy
         self.name = f"{url.host}:{url.port}"
         self.ceiling = ceiling
-        self.limit = float(min(FIRST_SLOTS, ceiling))
+        self.limit = float(min(first, ceiling))
         self.slow_start = True
         self.busy = 0
         self.failures = 0

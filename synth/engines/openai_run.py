@@ -1,7 +1,7 @@
 """How an OpenAI-compatible engine is reached: endpoints, keys, patience. None of it is identity.
 
 >>> OpenaiRun.from_env({"MASHBILL_ENGINE_URL": "http://127.0.0.1:8000", "MASHBILL_API_KEY": "s3cret"})
-OpenaiRun(endpoints=('http://127.0.0.1:8000',), keys=(Secret(***),), concurrency=128, timeout=600.0, tries=8, ...)
+OpenaiRun(endpoints=('http://127.0.0.1:8000',), keys=(Secret(***),), concurrency=128, first=16, ...)
 
 Keys come from environment variables alone, so that no bill, settings file or command line holds one.
 """
@@ -55,6 +55,8 @@ class OpenaiRun:
     """One for each endpoint, or one for all."""
     concurrency: int = 128
     """The most requests in flight at one endpoint; what is in flight adapts below it."""
+    first: int = 16
+    """Slots an endpoint begins with: six doublings from a thousand, and under the limit of every paid provider."""
     timeout: float = 600.0
     """Seconds for one try, from sending to the last byte."""
     tries: int = 8
@@ -113,7 +115,7 @@ class OpenaiRun:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "mashbill"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key.reveal()}"
-        return Endpoint(url, headers, max(1, self.concurrency), _proxy(url))
+        return Endpoint(url, headers, max(1, self.concurrency), self.first, _proxy(url))
 
 
 def _listed(value: str) -> tuple[str, ...]:
