@@ -83,7 +83,9 @@ class Loop:
     def _place(self) -> None:
         self.model.to(self.device).train()
         if self.hardware.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            # transformers 5 renames it, and warns at the old name.
+            renamed = getattr(self.model, "activation_checkpointing_enable", None)
+            (renamed or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
         if self.hardware.compile:
             for layer in decoder_layers(self.model):
                 layer.compile()

@@ -13,7 +13,22 @@ from train.recipe import Scratch, StudentSpec
 from train.render import TOKEN_SCHEMA, token_tables
 from train.tokenizer import StudentTokenizer, byte_tokenizer
 
-WORDS = "salt guild tax river barrel mash rye oak copper still ferment Veylund Ora Venn".split()
+WORDS = [
+    "salt",
+    "guild",
+    "tax",
+    "river",
+    "barrel",
+    "mash",
+    "rye",
+    "oak",
+    "copper",
+    "still",
+    "ferment",
+    "Veylund",
+    "Ora",
+    "Venn",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from mashbill.errors import BillError, UserError
+from train.batches import PlanReader
+from train.checkpoint import Checkpoints
+from train.flops import FlopCount
+from train.hardware import Hardware
+from train.loop import Loop, run_loop
+from train.losses import token_losses
+from train.recipe import Scratch, StudentSpec, TrainRecipe
+from train.student import load_student
+from train.world import World, slice_rows
+
+RECIPE = TrainRecipe(learning_rate=3e-3)
+
+
+def model_of(spec: StudentSpec, attention: str = "sdpa") -> PreTrainedModel:
+    return load_student(spec, attention=attention).model
+
+
+def loop_of(spec: StudentSpec, plan_dir: Path, hardware: Hardware, recipe: TrainRecipe = RECIPE) -> Loop:
+    return Loop(model_of(spec), PlanReader(plan_dir), recipe, hardware)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_packed_documents_do_not_see_each_other(tiny: StudentSpec, plan_dir: Path, attention: str) -> None:
+    reader = PlanReader(plan_dir)
+    rows = [row for row in range(24) if reader.batch([row]).position_ids.eq(0).sum() > 1][:4]
+    batch = reader.batch(rows)
+    model = model_of(tiny, attention).eval()
+    with torch.no_grad():
+        packed = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
+        blind = model(input_ids=batch.input_ids, use_cache=False).logits
+        worst = worst_blind = 0.0
+        for line in range(len(rows)):
+            starts = [*batch.position_ids[line].eq(0).nonzero().flatten().tolist(), batch.input_ids.shape[1]]
+            for start, stop in itertools.pairwise(starts):
+                alone = model(input_ids=batch.input_ids[line : line + 1, start:stop], use_cache=False).logits[0]
+                worst = max(worst, float((packed[line, start:stop] - alone).abs().max()))
+                worst_blind = max(worst_blind, float((blind[line, start:stop] - alone).abs().max()))
+    assert worst < 1e-4
+    # Without position_ids the same rows are wrong: the test above does test something.
+    assert worst_blind > 1e-2
+
+
+def test_micro_batches_change_neither_loss_nor_gradients(tiny: StudentSpec, plan_dir: Path) -> None:
+    measured, gradients = [], []
+    for micro_batch in (1, 4, 6):
+        loop = loop_of(tiny, plan_dir, Hardware(micro_batch=micro_batch), TrainRecipe(clip=0))
+        measured.append(loop.step(0))
+        gradients.append([weight.grad.clone() for weight in loop.model.parameters() if weight.grad is not None])
+    for other in (1, 2):
+        assert measured[other].loss == pytest.approx(measured[0].loss, rel=1e-6)
+        assert measured[other].streams == pytest.approx(measured[0].streams, rel=1e-6)
+        for one, two in zip(gradients[0], gradients[other], strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_is_the_mean_over_valid_tokens(tiny: StudentSpec, plan_dir: Path) -> None:
+    reader = PlanReader(plan_dir)
+    batch = reader.batch(list(reader.rows_of(0)))
+    model = model_of(tiny)
+    logits = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
+    expected = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), batch.labels[:, 1:]).item()
+    losses = token_losses(logits, batch.labels).detach()
+    assert float(losses.sum()) / reader.valid_tokens(0) == pytest.approx(float(expected), rel=1e-5)
+    measured = loop_of(tiny, plan_dir, Hardware()).step(0)
+    assert measured.loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_loss_goes_down(tiny: StudentSpec, plan_dir: Path) -> None:
+    loop = loop_of(tiny, plan_dir, Hardware())
+    losses = [loop.step(step).loss for step in range(loop.reader.steps)]
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_gradient_checkpointing_changes_nothing(tiny: StudentSpec, plan_dir: Path) -> None:
+    plain = loop_of(tiny, plan_dir, Hardware()).step(0)
+    saving = loop_of(tiny, plan_dir, Hardware(gradient_checkpointing=True)).step(0)
+    assert saving.grad_norm == pytest.approx(plain.grad_norm, rel=1e-5)
+
+
+def test_norms_are_not_decayed(tiny: StudentSpec, plan_dir: Path) -> None:
+    groups = loop_of(tiny, plan_dir, Hardware()).optimiser.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    assert all(weight.ndim == 1 for weight in groups[1]["params"])
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
+def test_any_world_slices_the_same_batch(rows: int, size: int, micro_batch: int) -> None:
+    sliced = [slice_rows(range(rows), World(rank, size), micro_batch) for rank in range(size)]
+    assert sorted(row for mine in sliced for part in mine for row in part if row is not None) == list(range(rows))
+    # Same number and shape everywhere: a collective meets its peers.
+    assert len({tuple(len(part) for part in mine) for mine in sliced}) == 1
+    assert all(len(part) <= micro_batch for part in sliced[0])
+
+
+def test_a_student_with_fewer_tokens_is_refused(plan_dir: Path) -> None:
+    reader = PlanReader(plan_dir)
+    model = model_of(StudentSpec(scratch=Scratch(layers=1, width=8, heads=1)))
+    model.resize_token_embeddings(100)
+    with pytest.raises(BillError, match="vocabulary ends at 99"):
+        Loop(model, reader, RECIPE, Hardware())
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tiny: StudentSpec, plan_dir: Path, tmp_path: Path) -> None:
+    loop = loop_of(tiny, plan_dir, Hardware())
+    with torch.no_grad():
+        loop.model.get_input_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(UserError, match="nan at step 1 of 12; lower learning_rate"):
+        run_loop(loop, Checkpoints(tmp_path, {}), None, first=0)
+
+
+def test_flops_of_a_known_model(tiny: StudentSpec) -> None:
+    count = FlopCount.of(model_of(tiny))
+    # Two layers of q 32x32, k and v 32x16, o 32x32, three of 32x64, two norms of 32; one norm at the end.
+    assert count == FlopCount(
+        body=2 * (2 * 1024 + 2 * 512 + 3 * 2048 + 64) + 32, head=258 * 32, layers=2, attention_width=32
+    )
+    assert count.per_token(100) == 6 * (count.body + count.head) + 6 * 2 * 32 * 100
+
+
+def test_plans_are_arrow(plan_dir: Path) -> None:
+    with pa.memory_map(str(plan_dir / "tokens.arrow")) as source:
+        assert pa.ipc.open_file(source).schema.names == ["stream", "record_id", "source_id", "domain", "tokens"]
