@@ -37,9 +37,10 @@ from synth.templates import check_places, document_part, fill, title_of
 class Extraction(BaseModel):
     """The reply to the extraction prompt."""
 
-    summary: str
-    # Only a hint to constrained decoders: a small model that repeats itself would go on to max_tokens.
-    entities: list[str] = Field(json_schema_extra={"maxItems": 100})
+    # The bounds are only hints to constrained decoders: left alone, a small model says next to nothing, or repeats
+    # itself up to max_tokens. What the document does not hold is dropped afterwards.
+    summary: str = Field(json_schema_extra={"minLength": 120})
+    entities: list[str] = Field(json_schema_extra={"minItems": 4, "maxItems": 100})
 
 
 @dataclass(frozen=True, kw_only=True)
