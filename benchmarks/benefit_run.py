@@ -117,6 +117,9 @@ def prepare(arm: Arm) -> Prepared:
     tokenizer = _tokenizer(arm, world)
     known, held_out = world.halves()
     texts = list(token_tables(stored, tokenizer, PLAIN))
+    unknown = tokenizer.inner.unk_token_id
+    if any(unknown in row for table in texts for row in table.column("tokens").to_pylist()):
+        raise AssertionError(f"{arm.key}: a text has a word that the vocabulary lacks; add it to World.vocabulary")
     lines = [Document.new(kind="qa", text=f"{question(p, name)} {p.facts[name]}") for p in known for name in p.facts]
     streams = {"text": texts, "qa": list(token_tables([to_table(lines, Document)], tokenizer, PLAIN))}
     shares = {"text": 1 - SHARE_OF_QUESTIONS, "qa": SHARE_OF_QUESTIONS}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from synth.entities import resolve_entities
 from synth.subsets import plan_subsets, shuffled, subset_at
-from synth.words import copied_share, folded_track, grams, words
+from synth.words import copied_share, folded_track, grams, singular, words
 
 TEXT = (
     "Ora Venn of the Salt Guild met Ammory Tesk and Jorrane Tesk. Tesk's boats carried salt past Kessenbray Harbour to "
@@ -105,6 +105,14 @@ def test_ranks_give_every_subset_once() -> None:
 def test_a_shuffle_is_spread_evenly() -> None:
     first = [shuffled(10, 1, seed)[0] for seed in range(5000)]
     assert all(400 < first.count(value) < 600 for value in range(10))
+
+
+@pytest.mark.parametrize(
+    ("plural", "folded"),
+    [("cities", "city"), ("boxes", "box"), ("guilds", "guild"), ("glass", "glass"), ("bus", "bus"), ("ties", "tie")],
+)
+def test_common_plurals_are_folded(plural: str, folded: str) -> None:
+    assert singular(plural) == folded
 
 
 def test_copied_words_are_counted_once() -> None:
