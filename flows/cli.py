@@ -1,0 +1,218 @@
+"""The command line: ``mashbill run bill.yaml`` and what looks at what it made.
+
+    $ mashbill run tolvarey.yaml
+    $ mashbill ls
+    $ mashbill rejects entigraph --reason truncated
+    $ mashbill trace 6f1c
+
+Nothing heavy is imported here: each command imports what it needs, so that help and completion answer at once.
+Exit codes: 0 done, 1 a bug, 2 something the user can mend, 3 the model end, 4 the ledger, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.exits import Exits
+
+if TYPE_CHECKING:
+    from mashbill.settings import Settings
+
+app = typer.Typer(
+    cls=Exits,
+    help="From documents to a trained small model: synthesise, curate, train, and measure whether the data helped.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help: rich's costs twice what all of typer does.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
+Root = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where all is stored [MASHBILL_ROOT, or runs].", show_default=False)
+]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option("--folder", metavar="DIR", help="A folder of steps of your own.", show_default=False),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from mashbill import __version__
+
+        typer.echo(f"mashbill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def settings_of(root: Path | None) -> Settings:
+    """The settings; a root given on the command line beats the environment and the file."""
+    from dataclasses import replace
+
+    from mashbill.settings import Settings
+
+    settings = Settings.load()
+    return settings if root is None else replace(settings, root=root)
+
+
+@app.command()
+def run(
+    bill: BillPath,
+    prefect: Annotated[bool, typer.Option("--prefect", help="Run as Prefect flows: same bytes, with history.")] = False,
+    root: Root = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Run a bill: all of it, or what an earlier run left to do."""
+    from contextlib import nullcontext
+
+    from flows.kitchen import run_bill
+    from flows.progress import RichProgress
+    from flows.stored import replies_kept
+    from mashbill.ask import Interrupted
+    from mashbill.progress import Silent
+
+    settings = settings_of(root)
+    try:
+        with nullcontext(Silent()) if quiet else RichProgress() as progress:
+            outcome = run_bill(bill, settings, progress, prefect=prefect)
+    except Interrupted:
+        kept = f"{replies_kept(settings.ledger):,} replies are kept"
+        typer.echo(f"stopped: to go on, run the same command again: {kept}", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(outcome.summary)
+    if outcome.report is not None:
+        typer.echo(f"report: {outcome.report}")
+
+
+@app.command()
+def plan(
+    bill: BillPath,
+    probe: Annotated[int, typer.Option(metavar="N", help="Ask the model about N records to measure, first.")] = 0,
+    prices: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Prices per million tokens.", show_default=False)
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Say what a bill would ask, take and cost, before it is run."""
+    from flows.estimate import estimate_bill
+
+    typer.echo(estimate_bill(bill, settings_of(root), probe=probe, prices=prices).render())
+
+
+@app.command("ls")
+def list_things(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[WHAT]",
+            help="steps, releases, students (stored); sources, generators, filters, dataset-steps, engines (to name "
+            "in a bill).",
+            show_default=False,
+        ),
+    ] = "",
+    root: Root = None,
+    folder: Folders = None,
+) -> None:
+    """List what is stored, or what a bill can name."""
+    from flows.listing import render_list
+
+    render_list(what, settings_of(root), folder or [])
+
+
+@app.command()
+def show(
+    thing: Annotated[str, typer.Argument(help="A stored step or release (path, name or fingerprint), or a row's id.")],
+    rows: Annotated[int, typer.Option("-n", "--rows", min=0, help="Rows to show.")] = 3,
+    root: Root = None,
+) -> None:
+    """Show a stored step, a release or a row: what it is and how it reads."""
+    from flows.look import render_thing
+
+    render_thing(thing, settings_of(root).root, rows)
+
+
+@app.command()
+def rejects(
+    step: Annotated[str, typer.Argument(help="A stored step: path, name or fingerprint; it may be unfinished.")],
+    reason: Annotated[str, typer.Option(help="Only this reason.", show_default=False)] = "",
+    rows: Annotated[
+        int | None, typer.Option("-n", "--rows", min=0, help="Rows to show [10; all with --json].", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, whole.")] = False,
+    root: Root = None,
+) -> None:
+    """Show what a step rejected, and why."""
+    from flows.look_rejects import render_rejects
+
+    render_rejects(step, settings_of(root).root, reason=reason, rows=rows, as_json=as_json)
+
+
+@app.command()
+def trace(
+    row: Annotated[str, typer.Argument(help="A row's id, or its first characters (4 or more).")],
+    full: Annotated[bool, typer.Option("--full", help="Whole prompts, replies and texts.")] = False,
+    root: Root = None,
+) -> None:
+    """Trace a row to its asks and its source document."""
+    from flows.look_trace import render_trace
+
+    render_trace(row, settings_of(root), full=full)
+
+
+@app.command()
+def card(
+    release: Annotated[str, typer.Argument(help="A release: path, name or fingerprint.")],
+    root: Root = None,
+) -> None:
+    """Print the data card of a release."""
+    from flows.look import card_of
+
+    typer.echo(card_of(release, settings_of(root).root).rstrip("\n"))
+
+
+@app.command()
+def new(
+    sort: Annotated[str, typer.Argument(metavar="SORT", help="generator, filter or bill.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="In snake_case, e.g. ask_why.", show_default=False)],
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to write [steps; for a bill, here].", show_default=False),
+    ] = None,
+) -> None:
+    """Write a new generator, filter or bill that works, to be changed."""
+    from flows.scaffold import write_new
+
+    typer.echo(write_new(sort, name, folder))
+
+
+@app.command()
+def schema(folder: Folders = None) -> None:
+    """Print the JSON schema of bills, for editors."""
+    import json
+
+    from flows.editor_schema import bill_schema
+
+    typer.echo(json.dumps(bill_schema(folder or []), indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="mashbill")
+
+
+if __name__ == "__main__":
+    main()
