@@ -1,6 +1,6 @@
 """Which rows share a band key, and which of those are near-duplicates of a row that is kept.
 
-One row in -> out: rows ranked 0, 1, 2 of which 1 shares 92 % of its shingles with 0 -> ``Removal(1, 0, 0.92)``.
+One row in -> out: rows ranked 0, 1, 2 of which 1 shares 92 % of its shingles with 0 -> ``Removal(1, 0, 0.92, False)``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Removal(NamedTuple):
     row: int
     kept: int
     similarity: float
+    same_source: bool
 
 
 def shared_buckets(keys: Hashes) -> Buckets:
@@ -68,7 +69,7 @@ def near_duplicates(
             least = least if best is None else max(least, best.similarity)
             found = _similarity(sets[row], sets[rival], least)
             if found >= least and (best is None or found > best.similarity):
-                best = Removal(row, rival, found)
+                best = Removal(row, rival, found, same)
         if best is None:
             for bucket in mine:
                 kept_in[bucket].append(row)

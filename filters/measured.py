@@ -11,8 +11,9 @@ One row in -> out: ``measured(repetition, "text", names, key)["duplicate_lines"]
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 import polars as pl
@@ -28,31 +29,31 @@ REMEMBERED = 4
 class Remembered:
     """A measurement that remembers its last batches.
 
-    One lock is held while it measures: two threads that ask for the same batch must not both do the work. This cannot
-    deadlock, since a measurement never calls polars and so never waits on its thread pool.
+    A thread that asks for a batch which another thread is measuring waits for that one. This cannot deadlock, since a
+    measurement never calls polars and so never waits for a thread of its pool.
     """
 
     def __init__(self, measure: Measure) -> None:
         self.measure = measure
-        self.evaluations = 0
+        self.texts_measured = 0
         self._lock = threading.Lock()
-        self._known: OrderedDict[int, tuple[pa.LargeStringArray, Mapping[str, np.ndarray]]] = OrderedDict()
-        self._next = 0
+        self._known: deque[tuple[pa.LargeStringArray, Future[Mapping[str, np.ndarray]]]] = deque(maxlen=REMEMBERED)
 
     def __call__(self, texts: pa.LargeStringArray) -> Mapping[str, np.ndarray]:
         """The numbers of a batch, measured or remembered."""
         with self._lock:
-            for key, (known, numbers) in reversed(self._known.items()):
-                if len(known) == len(texts) and known.equals(texts):
-                    self._known.move_to_end(key)
-                    return numbers
-            numbers = self.measure(texts)
-            self.evaluations += 1
-            self._next += 1
-            self._known[self._next] = (texts, numbers)
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-            return numbers
+            numbers = next((numbers for known, numbers in self._known if known.equals(texts)), None)
+            mine: Future[Mapping[str, np.ndarray]] | None = None
+            if numbers is None:
+                numbers = mine = Future()
+                self._known.append((texts, mine))
+                self.texts_measured += len(texts)
+        if mine is not None:
+            try:
+                mine.set_result(self.measure(texts))
+            except BaseException as error:
+                mine.set_exception(error)
+        return numbers.result()
 
 
 def measured(remembered: Remembered, column: str, names: Sequence[str]) -> dict[str, pl.Expr]:

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from filters.hashing import Hashes
 from filters.keep_order import COLUMNS, ORDER_SCHEMA, in_order, order_columns
-from filters.lsh_buckets import ALONE, Buckets, near_duplicates, shared_buckets
+from filters.lsh_buckets import ALONE, Buckets, Removal, near_duplicates, shared_buckets
 from filters.minhash_signature import band_keys, bands_for, signatures
 from filters.removal import frame_of, outputs
 from filters.shingles import BOILERPLATE, Shingles, comparable, shingles
@@ -90,16 +90,15 @@ class MinhashDedup(DatasetStep[Document, Document]):
             within_source_threshold=self.within_source_threshold,
         )
         gone = pl.DataFrame(
-            [(row, ids[kept], similarity) for row, kept, similarity in found],
-            schema={"number": pl.UInt32, "kept_id": pl.String, "value": pl.Float64},
+            [(gone.row, ids[gone.kept], gone.similarity, self._detail(gone)) for gone in found],
+            schema={"number": pl.UInt32, "kept_id": pl.String, "value": pl.Float64, "detail": pl.String},
             orient="row",
         )
-        detail = pl.format(
-            "shares {} % of its {}-word shingles with the kept row",
-            (pl.col("value") * 100).round(1),
-            pl.lit(self.shingle_words),
-        )
-        return rows.join(gone, on="number").select("part", "row", "kept_id", "value", detail=detail)
+        return rows.join(gone, on="number").select("part", "row", "kept_id", "value", "detail")
+
+    def _detail(self, gone: Removal) -> str:
+        limit = f"{self.within_source_threshold} within one source" if gone.same_source else str(self.threshold)
+        return f"similarity {gone.similarity:.3f} over {self.shingle_words}-word shingles, limit {limit}"
 
     def _index(self, parts: Parts) -> tuple[pl.DataFrame, Buckets]:
         """All rows, numbered as they are read, and the buckets they share."""

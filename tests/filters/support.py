@@ -77,3 +77,8 @@ def run(
         assert output.kept.schema == to_table([], Document).schema
     kept = [from_rows(output.kept.to_pylist(), Document) for output in outputs]
     return kept, [row for output in outputs for row in output.rejects.to_pylist()]
+
+
+def flat(parts: Sequence[Sequence[Document]]) -> list[Document]:
+    """The rows of all parts."""
+    return [row for part in parts for row in part]
