@@ -71,6 +71,9 @@ class Checkpoints:
             torch.save(state, aside)
         for old in self.steps()[: -self.keep]:
             self.file(old).unlink()
+        # What a process killed while writing left behind; at 12 bytes a weight that is worth removing.
+        for stale in self.path.glob(".step-*.tmp"):
+            stale.unlink()
 
     def restore(self, model: PreTrainedModel, optimiser: torch.optim.Optimizer) -> int:
         """Bring back the newest checkpoint; the number of steps done, 0 where there is none.
