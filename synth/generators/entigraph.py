@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import comb
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -32,6 +33,9 @@ from synth.entigraph_prompts import EXTRACT_PROMPT, EXTRACT_SYSTEM, RELATE_PROMP
 from synth.entities import Entity, EntityList, resolve_entities
 from synth.subsets import plan_subsets
 from synth.templates import check_places, document_part, fill, title_of
+
+TRIPLES = 40
+"""Triples of a document when neither their number nor a budget is given; ours."""
 
 
 class Extraction(BaseModel):
@@ -61,8 +65,8 @@ class Entigraph(Acceptance, Generator[Document, Document]):
     """30 give 435 pairs and 4,060 triples: about 1.7M tokens with 40 % of them, the paper's mean per document."""
     max_pairs: int | None = None
     """None writes about every pair, as the paper does; a number is for demonstrations."""
-    max_triples: int = 40
-    """The paper wrote "a subset" and does not say how many; the number is ours."""
+    max_triples: int | None = None
+    """None fills `token_budget`, or takes 40 where there is none: the paper took "a subset" of unstated size."""
     token_budget: int | None = None
     """Relation tokens wanted per document: ends the plan, pairs before triples, at this over `tokens_per_text`."""
     tokens_per_text: int = 800
@@ -77,13 +81,13 @@ class Entigraph(Acceptance, Generator[Document, Document]):
         super().__post_init__()
         check_places("extract_prompt", self.extract_prompt, {"title"})
         check_places("relate_prompt", self.relate_prompt, {"title", "entities"}, {"entities"})
-        for field, least in (("tries", 1), ("max_entities", 2), ("max_triples", 0), ("tokens_per_text", 1)):
+        for field, least in (("tries", 1), ("max_entities", 2), ("tokens_per_text", 1)):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} is {getattr(self, field)}; it must be {least} or more")
-        for field in ("max_pairs", "token_budget"):
+        for field in ("max_pairs", "max_triples", "token_budget"):
             value = getattr(self, field)
             if value is not None and value < 0:
-                raise ValueError(f"{field} is {value}; it must be 0 or more, or null for no limit")
+                raise ValueError(f"{field} is {value}; it must be 0 or more, or null")
 
     async def make(self, record: Document, ask: Ask) -> Iterable[Document | BadReply]:
         """The summary, then the relation texts in the order of the plan."""
@@ -102,11 +106,12 @@ class Entigraph(Acceptance, Generator[Document, Document]):
 
     def plan(self, record: Document, listing: EntityList) -> list[tuple[int, ...]]:
         """The subsets to write about, as indexes into the entities."""
+        unlimited = TRIPLES if self.token_budget is None else comb(len(listing.entities), 3)
         return plan_subsets(
             len(listing.entities),
             seed=seed_of(self.seed, record.id),
             max_pairs=self.max_pairs,
-            max_triples=self.max_triples,
+            max_triples=unlimited if self.max_triples is None else self.max_triples,
             texts=None if self.token_budget is None else self.token_budget // self.tokens_per_text,
         )
 

@@ -253,8 +253,14 @@ def test_the_plan_depends_on_the_document_and_the_seed_alone() -> None:
 @settings(max_examples=50)
 @given(st.integers(0, 40_000), st.integers(1, 2_000))
 def test_the_token_budget_is_obeyed(budget: int, per_text: int) -> None:
-    plan = Entigraph(max_triples=1000, token_budget=budget, tokens_per_text=per_text).plan(GUILD, LISTING)
+    plan = Entigraph(token_budget=budget, tokens_per_text=per_text).plan(GUILD, LISTING)
     assert len(plan) == min(budget // per_text, comb(6, 2) + comb(6, 3))
+
+
+def test_triples_have_a_limit_of_their_own() -> None:
+    many = EntityList(entities=tuple(Entity(f"e{at}") for at in range(9)))
+    assert len(Entigraph().plan(GUILD, many)) == comb(9, 2) + 40
+    assert len(Entigraph(max_triples=3, token_budget=10**6).plan(GUILD, many)) == comb(9, 2) + 3
 
 
 @pytest.mark.parametrize(
@@ -264,6 +270,8 @@ def test_the_token_budget_is_obeyed(budget: int, per_text: int) -> None:
         ({"extract_prompt": "List {names}."}, "extract_prompt: the template has no place {names}"),
         ({"max_entities": 1}, "max_entities is 1"),
         ({"max_pairs": -1}, "max_pairs is -1"),
+        ({"max_triples": -1}, "max_triples is -1"),
+        ({"tries": 0}, "tries is 0"),
         ({"min_words": -1}, "min_words is -1"),
         ({"max_copied": 1.5}, "max_copied is 1.5"),
         ({"refusals": ("(",)}, "'(' is not a regular expression"),
