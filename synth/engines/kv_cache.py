@@ -22,7 +22,7 @@ SLACK = 64
 """Columns a new buffer has to spare."""
 
 
-class PromptCache(Cache):
+class PromptCache(Cache):  # type: ignore[misc]
     """Takes the keys and values of one forward pass over whole prompts, as they come."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class PromptCache(Cache):
         return 0
 
 
-class ColumnCache(Cache):
+class ColumnCache(Cache):  # type: ignore[misc]
     """The cache of a decoding batch: `rows` rows whose last column is the same."""
 
     def __init__(self, rows: int) -> None:
@@ -65,7 +65,7 @@ class ColumnCache(Cache):
         if not self._layers:
             self._allocate(pairs, wide)
         if wide > self.end:
-            self._repack(range(self.rows), shift=wide - self.end)
+            self._repack(range(self.rows), shift=wide - self.width)
         places = torch.tensor(rows, device=pairs[0][0].device)
         for layer, pair in zip(self._layers, pairs, strict=True):
             for buffer, part in zip(layer, pair, strict=True):

@@ -144,7 +144,7 @@ class LocalModel:
         return text
 
 
-def context_limit(config: Any) -> int:  # noqa: ANN401
+def context_limit(config: Any) -> int:
     """How many tokens a model of this configuration can hold here.
 
     Raises:
@@ -175,13 +175,13 @@ def _too_long(index: int, found: int, wanted: int, limit: int) -> EngineRefused:
     )
 
 
-def _eos(model: Any, tokenizer: Any) -> set[int]:  # noqa: ANN401
+def _eos(model: Any, tokenizer: Any) -> set[int]:
     named = model.generation_config.eos_token_id
     ids = set(named if isinstance(named, list) else [named]) | {tokenizer.eos_token_id}
     return ids - {None}
 
 
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:  # noqa: ANN401
+def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     # A weak model may begin a new turn (<|im_start|>) instead of ending its own: that is an end as well.
     return frozenset(_eos(model, tokenizer) | set(tokenizer.all_special_ids))
 

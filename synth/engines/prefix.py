@@ -10,6 +10,7 @@ is split where its parts together save more than it does whole.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ def shared_lengths(prompts: Sequence[Sequence[int]], least: int = LEAST) -> list
     """
     order = sorted(range(len(prompts)), key=lambda index: tuple(prompts[index]))
     ordered = [prompts[index] for index in order]
-    steps = [min(common(a, b), len(a) - 1, len(b) - 1) for a, b in zip(ordered, ordered[1:], strict=False)]
+    steps = [min(common(a, b), len(a) - 1, len(b) - 1) for a, b in itertools.pairwise(ordered)]
     found = _split(steps, 0, len(ordered), least, 0)[1] if ordered else []
     lengths = [0] * len(prompts)
     for index, length in zip(order, found, strict=True):

@@ -26,7 +26,7 @@ _NO_REQUEST = Request(messages=(user(""),))
 class Prompts:
     """Plans and computes prompts for one model."""
 
-    def __init__(self, model: Any, store: PrefixStore, at_once: int, pad: int) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, store: PrefixStore, at_once: int, pad: int) -> None:
         self.model = model
         self.store = store
         self.at_once = at_once

@@ -15,7 +15,7 @@ Emit = Callable[[int, Reply], None]
 class Replies:
     """Watches rows grow, and emits each reply when its row is done."""
 
-    def __init__(self, tokenizer: Any, ends: Collection[int], emit: Emit) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: Any, ends: Collection[int], emit: Emit) -> None:
         self._tokenizer = tokenizer
         self._ends = ends
         self._emit = emit

@@ -24,7 +24,7 @@ KEPT = 64
 class Grammars:
     """Compiles schemas for one tokenizer and hands out matchers, one for each reply."""
 
-    def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int]) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int]) -> None:
         self._source = tokenizer
         self._vocabulary = vocabulary
         self._ends = list(ends)
@@ -43,7 +43,7 @@ class Grammars:
             self._compiled[schema] = self._compile(schema)
         return Matcher(self._compiled[schema].deep_copy(), self._vocabulary)
 
-    def _compile(self, schema: str) -> Any:  # noqa: ANN401
+    def _compile(self, schema: str) -> Any:
         import llguidance
         import llguidance.hf
 
@@ -63,7 +63,7 @@ class Grammars:
 class Matcher:
     """Follows one reply through a schema."""
 
-    def __init__(self, matcher: Any, vocabulary: int) -> None:  # noqa: ANN401
+    def __init__(self, matcher: Any, vocabulary: int) -> None:
         self._matcher = matcher
         self._vocabulary = vocabulary
 

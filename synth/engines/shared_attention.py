@@ -99,7 +99,7 @@ def _sliced(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Part
     step = max(1, SCORES // (key.shape[1] * key.shape[2]))
     if query.shape[2] <= step:
         return _part(query, key, value)
-    parts = [_part(piece, key, value) for piece in query.split(step, dim=2)]
+    parts = [_part(piece, key, value) for piece in torch.split(query, step, dim=2)]
     return tuple(torch.cat([part[index] for part in parts], dim=2) for index in range(3))
 
 

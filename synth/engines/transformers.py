@@ -129,13 +129,15 @@ class Transformers:
 
         work = loop.run_in_executor(self._worker, self._loaded.answer, list(requests), emit, stop.is_set)
         # Runs after every `emit`, since both go through the loop in order.
-        work.add_done_callback(lambda done: (done.cancelled() or done.exception(), queue.put_nowait(None)))
+        work.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (found := await queue.get()) is not None:
                 yield found
             await work
         finally:
             stop.set()
+            if work.done() and not work.cancelled():
+                work.exception()  # seen, so that asyncio does not warn of it when the caller left early
 
     def _load(self) -> LocalModel:
         from synth.engines.local_model import LocalModel
