@@ -1,0 +1,33 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
+
+from mashbill.ledger import Ledger
+
+# Two shared cores: a slow example is the machine's fault, and no test measures time.
+settings.register_profile(
+    "here", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "here"))
+
+
+@pytest_asyncio.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    """A ledger on disk, closed at the end."""
+    opened = Ledger(tmp_path / "ledger.sqlite")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def as_root() -> bool:
+    """Whether permissions are not enforced, as for root."""
+    return os.geteuid() == 0

@@ -1,0 +1,1 @@
+"""Shared fakes and small builders: real stores and ledgers, made-up steps, and engines that misbehave on order."""
