@@ -1,6 +1,6 @@
 """Adaptive concurrency over several endpoints: how many requests may be in flight, and where the next one goes.
 
-An endpoint begins with a few slots and doubles them each round trip while it keeps up (slow start); the first
+An endpoint begins with a few slots and up to doubles them each round trip while it keeps up (slow start); the first
 429 or 503 halves them, and from then on each round trip adds one. That is TCP's rule (Chiu and Jain 1989: additive
 increase with multiplicative decrease is what converges to a fair share); it finds a provider's quota without being
 told. Signals from requests sent before the last decrease are ignored, so that 100 requests turned away together
@@ -135,8 +135,8 @@ class Pool:
             logger.info("%s answers again", endpoint.name)
             endpoint.failures = 0
             endpoint.rest_until = float("-inf")
-        # Growing without being at the limit would grow on no evidence.
-        if endpoint.limit < endpoint.ceiling and endpoint.busy >= int(endpoint.limit):
+        # Growing while half the slots are idle would be growing on no evidence.
+        if endpoint.limit < endpoint.ceiling and endpoint.busy * 2 >= endpoint.limit:
             step = 1.0 if endpoint.slow_start else 1.0 / endpoint.limit
             endpoint.limit = min(endpoint.limit + step, float(endpoint.ceiling))
 

@@ -130,7 +130,7 @@ def _number(env: Mapping[str, str], name: str, default: float, *, least: float) 
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not value >= least:
+    if not least <= value < float("inf"):
         raise SettingsError(f"{name} is {text!r}, wanted a number of at least {least:g}; mend or unset it")
     return value
 
@@ -173,7 +173,9 @@ def _checked(text: str) -> URL:
             f"an entry of {URL_VARIABLE} for {url.host} holds a user name or password; put the key in MASHBILL_API_KEY"
         )
     if not good:
-        raise SettingsError(f"{URL_VARIABLE} holds {text!r}, wanted http://HOST:PORT/v1 or https://...")
+        # Without its scheme, NAME:PASSWORD@HOST is no user name and password to the parser, but may be one.
+        shown = "an entry that is no URL" if "@" in text else repr(text.split("?")[0])
+        raise SettingsError(f"{URL_VARIABLE} holds {shown}, wanted http://HOST:PORT/v1 or https://...")
     path = url.path.rstrip("/") or "/v1"
     # The query stays (some gateways want an API version there); messages show the host and port alone.
     return url.with_path(path if path.endswith("/chat/completions") else path + "/chat/completions", keep_query=True)
