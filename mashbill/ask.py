@@ -333,7 +333,7 @@ class Ask:
         )
         question, keys = request.messages, list[str]()
         for attempt in range(max(1, tries)):
-            request, reply = await self._once(request, draw)
+            request, reply = await self._once(request, draw, attempt)
             keys.append(reply.key)
             if returns is None:
                 if not reply.text.strip():
@@ -349,18 +349,19 @@ class Ask:
             return Answer(value, reply, request, tuple(keys), self.step, self.asker.engine.identity, repaired)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _once(self, request: Request, draw: int) -> tuple[Request, Reply]:
+    async def _once(self, request: Request, draw: int, attempt: int) -> tuple[Request, Reply]:
         base = request_bytes(request)
-        seeded = replace(request, seed=0 if request.sampling.temperature == 0 else self._seed(base, draw))
+        seeded = replace(request, seed=0 if request.sampling.temperature == 0 else self._seed(base, draw, attempt))
         key = reply_key(self.asker.engine.identity, base, seeded.seed, draw)
         reply, replayed = await self.asker.reply(key, seeded, draw)
         self.usage.add(reply, replayed)
         self.asker.usage.add(reply, replayed)
         return seeded, reply
 
-    def _seed(self, base: bytes, draw: int) -> int:
-        # From the record and the step, so that two records with one prompt get answers of their own.
-        key = f"{self.step}/{draw}".encode()
+    def _seed(self, base: bytes, draw: int, attempt: int) -> int:
+        # From the record and the step, so that two records with one prompt get answers of their own; and from the
+        # attempt, or a teacher that gives one bad reply twice would be asked a third time for that very reply.
+        key = (f"{self.step}/{draw}/{attempt}" if attempt else f"{self.step}/{draw}").encode()
         # A key of BLAKE2 holds 64 bytes; cut off, a long name would give each draw one seed.
         key = key if len(key) <= 64 else hashlib.blake2b(key).digest()
         digest = hashlib.blake2b(base, digest_size=4, key=key)
