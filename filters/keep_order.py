@@ -30,19 +30,15 @@ COLUMNS = ("id", "source_id", "license", "made", "scores")
 
 def order_columns(table: pa.Table, part: int, score: str) -> pl.DataFrame:
     """For each row: id, source_id, part, row, and what decides among equals."""
-    return (
-        frame_of(table.select(list(COLUMNS)))
-        .with_row_index("row")
-        .select(
-            "id",
-            "source_id",
-            pl.lit(part, dtype=pl.UInt32).alias("part"),
-            "row",
-            rank_score=score_of(score),
-            tie=pl.struct("source_id", "license", "made", "scores")
-            .struct.json_encode()
-            .map_elements(_digest, return_dtype=pl.Binary),
-        )
+    frame = frame_of(table.select(list(COLUMNS)))
+    made = frame.select(pl.struct("source_id", "license", "made", "scores").struct.json_encode()).to_series()
+    return frame.with_row_index("row").select(
+        "id",
+        "source_id",
+        pl.lit(part, dtype=pl.UInt32).alias("part"),
+        "row",
+        rank_score=score_of(score),
+        tie=pl.Series([_digest(text) for text in made], dtype=pl.Binary),
     )
 
 

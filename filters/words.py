@@ -64,8 +64,9 @@ def distinct_words_of(column: str, words: tuple[str, ...]) -> pl.Expr:
 
 
 def ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
-    """A share, 0 where there is nothing to share: a NaN would compare as greater than every limit."""
-    return pl.when(whole > 0).then(part / whole).otherwise(0.0)
+    """A share of a whole that is 0 only where the part is, and then the share is 0: NaN is greater than every limit."""
+    # Each operand is named once: polars merges equal expressions one level deep, so a second use is counted again.
+    return (part / whole).fill_nan(0.0)
 
 
 def _escape(word: str) -> str:

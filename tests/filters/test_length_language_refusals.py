@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from filters.language import Language, guesses
+from filters.language import Language, guess, guesses
 from filters.length import Length
 from filters.refusals import Refusals
 from mashbill.errors import BillError
@@ -41,6 +41,11 @@ def test_language_keeps_what_is_wanted() -> None:
     assert judge(Language(), [ENGLISH, GERMAN, FRENCH]) == ["", "language_not_kept", "language_not_kept"]
     assert judge(Language(keep=("de", "fr")), [ENGLISH, GERMAN, FRENCH]) == ["language_not_kept", "", ""]
     assert all(score > 0.9 for score in numbers(Language(), [ENGLISH, GERMAN, FRENCH])["language_score"])
+
+
+def test_the_best_guess() -> None:
+    assert [guess(text)[0] for text in (ENGLISH, GERMAN, FRENCH)] == ["en", "de", "fr"]
+    assert guess("The ledger of the harbour\nwas kept with care")[0] == "en"
 
 
 def test_language_says_nothing_of_short_texts() -> None:

@@ -66,7 +66,7 @@ def test_a_chain_of_unlike_ends_keeps_both_ends() -> None:
     left, right = near(middle, 8, draw), near(middle, 8, draw)
     ends = [scored(doc(" ".join(left)), q=3.0), scored(doc(" ".join(right)), q=2.0)]
     between = scored(doc(" ".join(middle)), q=1.0)
-    assert exact(*ends) < 0.75 < min(exact(between, end) for end in ends)
+    assert exact(ends[0], ends[1]) < 0.75 < min(exact(between, end) for end in ends)
     kept, rejects = run(MinhashDedup(score="q"), [[between], ends])
     assert kept == [[], ends]
     assert len(rejects) == 1
