@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from mashbill.ask import Usage
@@ -23,6 +24,10 @@ class Progress(Protocol):
         """The step is finished; `reused` when it was finished before."""
         ...
 
+    def training(self, event: Mapping[str, object]) -> None:
+        """One optimiser step: ``name`` of the student, ``step`` of ``steps``, ``loss``, ``tokens_per_second``."""
+        ...
+
 
 class Silent:
     """Progress for nobody."""
@@ -34,4 +39,7 @@ class Silent:
         """Say nothing."""
 
     def end(self, step: str, stored: Stored, *, reused: bool) -> None:
+        """Say nothing."""
+
+    def training(self, event: Mapping[str, object]) -> None:
         """Say nothing."""

@@ -8,6 +8,9 @@ Environment variables win over ``mashbill.toml`` in the working directory (or th
     [env]                          # set for the run, unless the environment has them: engines read these
     MASHBILL_ENGINE_URL = "http://127.0.0.1:8000/v1"
 
+    [hardware]                     # how students are trained: the fields of train.hardware.Hardware
+    micro_batch = 4
+
 A key never stands in a file: a name under ``[env]`` that looks like one is refused.
 """
 
@@ -17,15 +20,16 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mashbill.errors import SettingsError
 from mashbill.registry import nearest
+from mashbill.section import Section
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_FIELDS = ("root", "records_in_flight", "env")
+_FIELDS = ("root", "records_in_flight", "env", "hardware")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,13 @@ class Settings:
     """Stored steps, the ledger, releases and students lie under it."""
     records_in_flight: int = 64
     """Records whose coroutines are driven at once."""
+    file: Path = Path("mashbill.toml")
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Tables for packages above the kernel, such as ``[hardware]``."""
+
+    def section(self, name: str) -> Section:
+        """A table of the file, to be built into the dataclass of whoever knows it."""
+        return Section(dict(self.tables.get(name, {})), self.file, (name,))
 
     @property
     def ledger(self) -> Path:
@@ -59,6 +70,8 @@ class Settings:
             records_in_flight=_positive(
                 env.get("MASHBILL_RECORDS_IN_FLIGHT") or said.get("records_in_flight", cls.records_in_flight)
             ),
+            file=file,
+            tables={name: table for name, table in said.items() if name == "hardware"},
         )
 
 

@@ -1,0 +1,225 @@
+"""The arms of a bill: each a student trained on its own mix at equal tokens, all asked the same held-out questions.
+
+Where they lie, under the root::
+
+    plans/tolvarey-entigraph/3b71…/      the order of the data
+    students/tolvarey-entigraph/90ac…/   checkpoints, metrics, the model, its evaluation
+    reports/tolvarey/51d2…/              report.json, report.md, benefit.png
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flows.kitchen import Kitchen
+from flows.training_section import BASE, Evaluation, Training, read_evaluation, read_student, read_training
+from mashbill.ask import Interrupted
+from mashbill.errors import BillError
+from mashbill.fingerprint import fingerprint
+from mashbill.release import ReleaseManifest
+from mashbill.store import MANIFEST, Stored, file_digest
+from train.hardware import Hardware
+from train.identity import checkpoint_dir, student_identity
+from train.plan import PlanSpec, build_plan
+from train.plan_manifest import PlanManifest
+from train.render import token_tables
+from train.result import TrainResult
+from train.run import train_student
+
+if TYPE_CHECKING:
+    from train.evaluate import EvalResult
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One trained student with the plan it was trained on."""
+
+    name: str
+    plan: PlanManifest
+    result: TrainResult
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything a report is made of."""
+
+    release: ReleaseManifest
+    release_dir: Path
+    arms: Mapping[str, Arm]
+    evaluations: Mapping[str, EvalResult]
+    """By arm, the base student among them; empty when the bill evaluates nothing."""
+
+
+async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
+    """Train and evaluate every arm and write the report; a finished report is opened at once.
+
+    Returns:
+        The report's directory and the lines to print.
+    """
+    from flows.report import finished_report, write_report
+
+    training, evaluation = read_training(kitchen.bill), read_evaluation(kitchen.bill)
+    streams = await arm_streams(kitchen, training)
+    identity = report_identity(kitchen, release, training, evaluation, streams)
+    folder = kitchen.root / "reports" / kitchen.bill.name / fingerprint(identity)
+    if (lines := finished_report(folder)) is None:
+        await kitchen.release_engine()
+        arms = {
+            name: await train_arm(kitchen, release, training, name) for name in (training.plans if training else ())
+        }
+        evaluations = {} if evaluation is None else await evaluate_arms(kitchen, evaluation, arms)
+        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations)
+        lines = await asyncio.to_thread(write_report, folder, identity, measured)
+    return folder, lines
+
+
+async def arm_streams(kitchen: Kitchen, training: Training | None) -> dict[str, Stored]:
+    """The stored rows of every stream the arms and the replay read."""
+    if training is None:
+        return {}
+    wanted = {name for plan in training.plans.values() for name in plan.shares}
+    streams = {name: await kitchen.stream(name) for name in sorted(wanted)}
+    if training.replay is not None:
+        name = training.replay.source
+        streams[name] = await (kitchen.stream(name) if name in kitchen.bill.streams else kitchen.source(name))
+    return streams
+
+
+def report_identity(
+    kitchen: Kitchen,
+    release: Path,
+    training: Training | None,
+    evaluation: Evaluation | None,
+    streams: Mapping[str, Stored],
+) -> dict[str, object]:
+    """What decides the report's numbers, hardware apart."""
+    return {
+        "release": release.name,
+        "student": student_identity(read_student(kitchen.bill)),
+        "plans": {} if training is None else {name: fingerprint(plan) for name, plan in training.plans.items()},
+        "recipe": "" if training is None else fingerprint((training.recipe, training.render)),
+        "streams": {name: stored.manifest.fingerprint for name, stored in streams.items()},
+        "questions": "" if evaluation is None else file_digest(evaluation.questions),
+        "evaluation": {} if evaluation is None else dict(evaluation.fields.value),
+    }
+
+
+async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: str) -> Path:
+    """The plan of one arm, made once; rows from held-out splits of the release never enter it."""
+    kitchen.check()
+    streams = await arm_streams(kitchen, training)
+    spec = training.plans[name]
+    wanted = [*spec.shares, *([spec.replay] if spec.replay else [])]
+    stored = {stream: streams[stream] for stream in wanted}
+    held_out = await asyncio.to_thread(held_out_sources, release)
+    identity = (
+        spec,
+        training.render,
+        student_identity(training.student),
+        {stream: one.manifest.fingerprint for stream, one in stored.items()},
+        sorted(held_out),
+    )
+    folder = kitchen.root / "plans" / f"{kitchen.bill.name}-{name}" / fingerprint(identity)
+    if not (folder / MANIFEST).is_file():
+        await asyncio.to_thread(_build, folder, spec, training, stored, held_out)
+    return folder
+
+
+def _build(
+    folder: Path, spec: PlanSpec, training: Training, stored: Mapping[str, Stored], held_out: frozenset[str]
+) -> None:
+    from train.student import student_tokenizer
+
+    tokenizer = student_tokenizer(training.student)
+    tables = {
+        name: token_tables(_training_rows(one, held_out, name), tokenizer, training.render)
+        for name, one in stored.items()
+    }
+    build_plan(tables, spec=spec, out=folder, tokenizer=tokenizer.identity)
+
+
+def _training_rows(stored: Stored, held_out: frozenset[str], name: str) -> Iterator[pa.Table]:
+    kept = 0
+    for index in range(len(stored)):
+        table = stored.table(index, ["id", "source_id", "domain", "title", "text"])
+        table = table.filter(pc.invert(pc.is_in(table.column("source_id"), pa.array(held_out, pa.string()))))
+        kept += table.num_rows
+        if table.num_rows:
+            yield table
+    if not kept:
+        raise BillError(f"stream {name}: every row comes from a held-out source document; lower `release.splits`")
+
+
+def held_out_sources(release: Path) -> frozenset[str]:
+    """Ids of the source documents of every split but ``train``."""
+    manifest = ReleaseManifest.read(release)
+    found: set[str] = set()
+    for name, split in manifest.splits.items():
+        if name != "train":
+            for shard in split.shards:
+                table = pq.read_table(release / shard.file, columns=["source_id"], partitioning=None)
+                found.update(table.column("source_id").to_pylist())
+    return frozenset(found)
+
+
+async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, name: str) -> Arm:
+    """Train the student of one arm, or go on where it stopped."""
+    assert training is not None
+    plan = await plan_arm(kitchen, release, training, name)
+    manifest = PlanManifest.read(plan)
+    run = fingerprint((manifest.hash, student_identity(training.student), training.recipe))
+    out = kitchen.root / "students" / f"{kitchen.bill.name}-{name}" / run
+
+    def step(event: dict[str, object]) -> None:
+        if kitchen.stopping:
+            raise Interrupted(f"stopped while training {name}; it goes on from its last checkpoint")
+        kitchen.progress.training({"name": f"train {name}", **event})
+
+    result = await asyncio.to_thread(
+        train_student,
+        plan_dir=plan,
+        student=training.student,
+        recipe=training.recipe,
+        hardware=hardware(kitchen),
+        out=out,
+        progress=step,
+        dataset=ReleaseManifest.read(release).fingerprint,
+    )
+    return Arm(name, manifest, result)
+
+
+async def evaluate_arms(kitchen: Kitchen, evaluation: Evaluation, arms: Mapping[str, Arm]) -> dict[str, EvalResult]:
+    """The base student and every arm, asked the same questions."""
+    base = checkpoint_dir(read_student(kitchen.bill)) if read_student(kitchen.bill).scratch is None else None
+    models = {} if base is None else {BASE: base}
+    models.update({name: arm.result.model_dir for name, arm in arms.items()})
+    return {name: await evaluate_arm(kitchen, evaluation, name, model) for name, model in models.items()}
+
+
+async def evaluate_arm(kitchen: Kitchen, evaluation: Evaluation, name: str, model: Path) -> EvalResult:
+    """One student on the questions."""
+    from train.evaluate import EvalSpec, evaluate
+
+    kitchen.check()
+    spec = evaluation.fields.build(EvalSpec)
+    place = fingerprint((file_digest(evaluation.questions), spec))
+    folder = "evaluations" if name == BASE else "students"
+    who = fingerprint(student_identity(read_student(kitchen.bill))) if name == BASE else model.parent.name
+    owner = BASE if name == BASE else f"{kitchen.bill.name}-{name}"
+    out = kitchen.root / folder / owner / who / f"evaluation-{place[:12]}"
+    return await asyncio.to_thread(
+        evaluate, model, evaluation.questions, spec=spec, hardware=hardware(kitchen), out=out
+    )
+
+
+def hardware(kitchen: Kitchen) -> Hardware:
+    """How students are trained here: the ``[hardware]`` table of the settings."""
+    return kitchen.settings.section("hardware").build(Hardware)

@@ -1,0 +1,255 @@
+"""A bill being run: every stage as a plain function, with and without an orchestrator over it.
+
+``mashbill run`` drives these stages itself; the Prefect flows call the same ones as tasks. What is finished is opened,
+not made again, so both give the same bytes and either can go on from the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mashbill.ask import Asker, Interrupted
+from mashbill.bill import Bill, Stream, read_bill
+from mashbill.errors import StoreError, UserError
+from mashbill.execute import Runtime, execute
+from mashbill.ingest import ingest
+from mashbill.ledger import Ledger
+from mashbill.progress import Progress
+from mashbill.release import ReleasePlan, publish
+from mashbill.settings import Settings
+from mashbill.step import Generator
+from mashbill.store import Stored
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made."""
+
+    releases: Path | None
+    report: Path | None
+    summary: str
+
+
+@dataclass
+class Kitchen:
+    """The means of one run: the bill, the ledger, the engine when it is needed."""
+
+    bill: Bill
+    settings: Settings
+    progress: Progress
+    ledger: Ledger
+    stopping: bool = False
+    _asker: Asker | None = None
+    _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """Where everything is stored."""
+        return self.settings.root
+
+    @property
+    def runtime(self) -> Runtime:
+        """How steps run; the engine is built on first use and started at the first new ask."""
+        return Runtime(
+            root=self.root,
+            asker=self._engine(),
+            records_in_flight=self.settings.records_in_flight,
+            progress=self.progress,
+        )
+
+    def _engine(self) -> Asker | None:
+        if self._asker is None:
+            named = self.bill.engine_cls()
+            if named is not None:
+                cls, fields = named
+                engine = fields.build(cls, hide=("run", "_open"))
+                self._asker = Asker(engine, self.ledger, stopping=self.stopping)
+        return self._asker
+
+    def stop(self) -> None:
+        """Finish what is in flight and begin nothing more."""
+        self.stopping = True
+        if self._asker is not None:
+            self._asker.stop()
+
+    def check(self) -> None:
+        """Between two pieces of work.
+
+        Raises:
+            Interrupted: when the run was asked to stop.
+        """
+        if self.stopping:
+            raise Interrupted("stopped on request")
+
+    async def release_engine(self) -> None:
+        """Give the engine's memory back, before training wants it."""
+        if self._asker is not None:
+            await self._asker.close()
+            self._asker = None
+
+    async def source(self, name: str) -> Stored:
+        """A source's stored records."""
+        self.check()
+        if (name, -1) not in self._stored:
+            source, path = self.bill.sources[name], self.bill.source_path(name)
+            # A source reads files only: it must not wait for an engine to be built.
+            runtime = Runtime(root=self.root, progress=self.progress)
+            self._stored[name, -1] = await asyncio.to_thread(ingest, source, path, runtime)
+        return self._stored[name, -1]
+
+    async def step(self, stream: Stream, index: int) -> Stored:
+        """One step of a stream, and those before it."""
+        self.check()
+        if index < 0:
+            return await self.source(stream.source)
+        if (stream.name, index) not in self._stored:
+            before = await self.step(stream, index - 1)
+            self._refuse_nothing(stream, before)
+            done = await execute(stream.steps[index], before, self.runtime, stream.rejects)
+            self._stored[stream.name, index] = done
+        return self._stored[stream.name, index]
+
+    async def stream(self, name: str) -> Stored:
+        """A stream's curated rows."""
+        stream = self.bill.streams[name]
+        curated = await self.step(stream, len(stream.steps) - 1)
+        self._refuse_nothing(stream, curated)
+        return curated
+
+    async def synthesized(self, name: str) -> Stored:
+        """A stream's rows after its last generator, before curation."""
+        stream = self.bill.streams[name]
+        return await self.step(stream, synthesis_steps(stream) - 1)
+
+    def _refuse_nothing(self, stream: Stream, stored: Stored) -> None:
+        if not stored.manifest.counts.kept:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in stored.manifest.counts.rejected.items())
+            raise StoreError(
+                f"stream {stream.name}: {stored.manifest.step} left no row ({reasons or 'it was given none'}); read "
+                f"them with `mashbill rejects {stored.path}`, then loosen that step in {self.bill.path}"
+            )
+
+    async def release(self) -> Path:
+        """The published dataset of the bill."""
+        streams = {name: await self.stream(name) for name in self.bill.released}
+        self.check()
+        plan = ReleasePlan(
+            name=self.bill.name,
+            version=self.bill.version,
+            description=self.bill.description,
+            license=self.bill.license,
+            language=self.bill.language,
+            seed=self.bill.seed,
+            shares=dict(self.bill.released),
+            splits=dict(self.bill.release.splits),
+        )
+        return await asyncio.to_thread(publish_with_card, plan, streams, self.root)
+
+
+def synthesis_steps(stream: Stream) -> int:
+    """How many of a stream's steps come up to and including its last generator."""
+    return max((index + 1 for index, step in enumerate(stream.steps) if isinstance(step, Generator)), default=0)
+
+
+def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path) -> Path:
+    """Publish, and write the card when there is none: a later measurement rewrites it."""
+    from mashbill.card import render_card
+    from mashbill.release import ReleaseManifest
+    from mashbill.store import write_bytes
+
+    folder = publish(plan, streams, root)
+    if not (folder / "README.md").is_file():
+        write_bytes(folder / "README.md", render_card(ReleaseManifest.read(folder)).encode())
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> AsyncIterator[Kitchen]:
+    """Open the means of a run; everything is closed and committed at the end, however it ends."""
+    bill = read_bill(path)
+    ledger = Ledger(settings.ledger)
+    kitchen = Kitchen(bill, settings, progress, ledger)
+    try:
+        with _interruptible(kitchen):
+            yield kitchen
+    finally:
+        await kitchen.release_engine()
+        await ledger.close()
+
+
+@contextlib.contextmanager
+def _interruptible(kitchen: Kitchen) -> Any:
+    """The first Ctrl-C finishes what is in flight; the second ends at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def interrupted() -> None:
+        if kitchen.stopping and task is not None:
+            task.cancel()
+        kitchen.stop()
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        loop.add_signal_handler(signal.SIGTERM, interrupted)
+    except (NotImplementedError, RuntimeError):
+        # Not the main thread (an orchestrator runs us), or Windows: Ctrl-C then ends at once, as it always did there.
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def cook(kitchen: Kitchen) -> Outcome:
+    """All stages of a bill, in order."""
+    folder = await kitchen.release()
+    arms: list[str] = []
+    report: Path | None = None
+    if "train" in kitchen.bill.whole or "evaluate" in kitchen.bill.whole:
+        from flows.arms import measure
+
+        report, arms = await measure(kitchen, folder)
+    return Outcome(folder, report, "\n".join([_released(folder), *arms]))
+
+
+def _released(folder: Path) -> str:
+    from mashbill.release import ReleaseManifest
+
+    release = ReleaseManifest.read(folder)
+    splits = ", ".join(f"{name} {split.rows:,}" for name, split in release.splits.items())
+    return f"{release.name} {release.version}: {release.rows:,} rows ({splits}) in {folder}"
+
+
+def run_bill(path: Path, settings: Settings, progress: Progress, *, prefect: bool = False) -> Outcome:
+    """Run a whole bill; finished work is opened, unfinished work goes on.
+
+    Raises:
+        Interrupted: on Ctrl-C, after what was in flight is finished and stored.
+        MashbillError: with what was found, what was wanted, and what to do.
+    """
+    if prefect:
+        from flows.end_to_end import run_with_prefect
+
+        return run_with_prefect(path, settings, progress)
+    return run_stages(path, settings, progress, cook)
+
+
+def run_stages(path: Path, settings: Settings, progress: Progress, stages: Callable[[Kitchen], Any]) -> Outcome:
+    """Run an async function of the kitchen to its end."""
+
+    async def run() -> Outcome:
+        async with kitchen_for(path, settings, progress) as kitchen:
+            outcome: Outcome = await stages(kitchen)
+            return outcome
+
+    if not path.suffix and not path.exists():
+        raise UserError(f"{path}: no such file; give the path of a bill (YAML)")
+    return asyncio.run(run())

@@ -1,0 +1,162 @@
+"""The report of a run: did this data help, against what, at equal tokens.
+
+``report.json`` holds the numbers, ``report.md`` reads them out, ``benefit.png`` draws them. The release's card gets the
+same table, so that whoever finds the dataset finds what it did.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.training_section import BASE
+from mashbill.card import render_card, table
+from mashbill.store import write_bytes, write_json
+
+if TYPE_CHECKING:
+    from flows.arms import Arm, Measured
+    from train.evaluate import EvalResult
+
+REPORT, READABLE, CHART = "report.json", "report.md", "benefit.png"
+
+
+def finished_report(folder: Path) -> list[str] | None:
+    """The lines of a finished report, or None."""
+    file = folder / REPORT
+    return list(json.loads(file.read_bytes())["lines"]) if file.is_file() else None
+
+
+def write_report(folder: Path, identity: Mapping[str, object], measured: Measured) -> list[str]:
+    """Write the report, its chart and the release's card; the JSON last.
+
+    Returns:
+        The lines to print at the end of a run.
+    """
+    benefit = benefit_section(measured)
+    write_bytes(folder / READABLE, f"# {measured.release.name}: did the data help?\n\n{benefit}\n".encode())
+    if measured.evaluations:
+        _chart(folder / CHART, measured.evaluations)
+    write_bytes(measured.release_dir / "README.md", render_card(measured.release, benefit).encode())
+    lines = _lines(measured)
+    arms = {name: _arm_json(arm) for name, arm in measured.arms.items()}
+    evaluations = {name: _evaluation_json(one) for name, one in measured.evaluations.items()}
+    write_json(folder / REPORT, {"identity": identity, "arms": arms, "evaluations": evaluations, "lines": lines})
+    return lines
+
+
+def benefit_section(measured: Measured) -> str:
+    """The measurement as Markdown, for the report and the card."""
+    parts = []
+    if measured.arms:
+        arm = next(iter(measured.arms.values()))
+        parts.append(
+            f"Each arm is {arm.result.student} ({arm.result.parameters / 1e6:,.0f}M weights) trained on its own mix "
+            f"for the same number of tokens, then asked held-out questions without the documents (closed book)."
+        )
+        parts.append(
+            table(["arm", "tokens", "mix by tokens", "exposures of a row", "final loss"], _training_rows(measured.arms))
+        )
+    if measured.evaluations:
+        first = next(iter(measured.evaluations.values()))
+        chance = "" if first.chance is None else f" Guessing gives {first.chance:.2f} on the choices."
+        parts.append(f"Accuracy with 95 % intervals; questions: {first.overall.questions}.{chance}")
+        parts.append(table(["arm", *_HEADS], [[name, *_measures(one)] for name, one in measured.evaluations.items()]))
+        parts.append(_differences(measured.evaluations))
+    return "\n\n".join(part for part in parts if part)
+
+
+_HEADS = ("multiple choice", "short answer, exact", "log-likelihood of the answer per token")
+
+
+def _measures(result: EvalResult) -> list[str]:
+    overall = result.overall
+    return [_interval(one) for one in (overall.choice_accuracy, overall.short_exact, overall.gold_logprob)]
+
+
+def _interval(one: Any) -> str:
+    return "–" if one is None else f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+
+
+def _training_rows(arms: Mapping[str, Arm]) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for name, arm in arms.items():
+        mix = ", ".join(f"{stream} {one.share:.0%}" for stream, one in arm.plan.streams.items())
+        seen = ", ".join(
+            f"{stream} {one.exposures.min:.1f}–{one.exposures.max:.1f}" for stream, one in arm.plan.streams.items()
+        )
+        rows.append([name, arm.plan.tokens, mix, seen, f"{arm.result.final_loss:.3f}"])
+    return rows
+
+
+def _differences(evaluations: Mapping[str, EvalResult]) -> str:
+    """Every arm against the one before it: base, then in the order of the bill."""
+    from train.compare import compare
+
+    names = list(evaluations)
+    rows = []
+    for before, after in itertools.pairwise(names):
+        for one in compare(evaluations[before], evaluations[after]).differences:
+            if one.measure in ("choice_accuracy", "short_exact", "gold_logprob"):
+                rows.append([f"{before} → {after}", *one.row()])
+    if not rows:
+        return ""
+    return "Paired differences, each arm against the one above it:\n\n" + table(
+        ["arms", "measure", "before", "after", "difference", "95 % interval"], rows
+    )
+
+
+def _lines(measured: Measured) -> list[str]:
+    lines = []
+    for name, result in measured.evaluations.items():
+        trained = "" if name == BASE else f" after {measured.arms[name].plan.tokens:,} tokens"
+        choice, short, likely = _measures(result)
+        lines.append(f"{name:<12} choice {choice}  short {short}  log-likelihood {likely}{trained}")
+    return lines
+
+
+def _arm_json(arm: Arm) -> dict[str, Any]:
+    return {"plan": arm.plan.model_dump(mode="json"), "result": arm.result.model_dump(mode="json", exclude={"out"})}
+
+
+def _evaluation_json(result: EvalResult) -> dict[str, Any]:
+    return {
+        "questions": result.questions,
+        "chance": result.chance,
+        "overall": dataclasses.asdict(result.overall),
+        "slices": [dataclasses.asdict(one) for one in result.slices],
+    }
+
+
+def _chart(path: Path, evaluations: Mapping[str, EvalResult]) -> None:
+    """Accuracy of each arm with its interval and the line of chance; left out where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    from mashbill.store import replacing
+
+    figure = Figure(figsize=(1.4 + 1.1 * len(evaluations), 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    _bars(axes, evaluations)
+    with replacing(path) as aside:
+        figure.savefig(aside, format="png", dpi=150)
+
+
+def _bars(axes: Any, evaluations: Mapping[str, EvalResult]) -> None:
+    shown = {name: one.overall.choice_accuracy for name, one in evaluations.items()}
+    points = [(name, one) for name, one in shown.items() if one is not None]
+    names: Sequence[str] = [name for name, _ in points]
+    values = [one.value for _, one in points]
+    errors = [[one.value - one.low for _, one in points], [one.high - one.value for _, one in points]]
+    axes.bar(names, values, yerr=errors, capsize=4, color="#7a9e9f", ecolor="#333333", width=0.6)
+    chance = next(iter(evaluations.values())).chance
+    if chance is not None:
+        axes.axhline(chance, color="#b5651d", linestyle="--", linewidth=1, label="guessing")
+        axes.legend(frameon=False)
+    axes.set_ylabel("multiple-choice accuracy, 95 % interval")
+    axes.set_ylim(0, 1)
+    axes.spines[["top", "right"]].set_visible(False)

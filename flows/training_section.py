@@ -1,0 +1,152 @@
+"""The ``student``, ``train`` and ``evaluate`` sections of a bill, as what `train/` takes.
+
+::
+
+    student: {model: smollm2-135m-instruct}
+    train:
+      tokens: 40000                         # each arm's, replay included
+      sequence_length: 512
+      batch: 8
+      learning_rate: 1.0e-4
+      replay: {from: general, share: 0.1}   # a source or stream of general text
+      arms:                                 # arm -> {stream: share of tokens}
+        raw: {raw: 1}
+        entigraph: {entigraph: 1}
+    evaluate: {questions: questions.jsonl}
+
+Fields of `train.plan.PlanSpec` and `train.recipe.TrainRecipe` stand side by side under ``train``. The arm ``base`` is
+the student before training and is always there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mashbill.bill import Bill
+from mashbill.registry import nearest
+from mashbill.section import Section
+from train.plan import PlanSpec
+from train.recipe import StudentSpec, TrainRecipe
+from train.render import RenderSpec
+
+BASE = "base"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """General text mixed in against forgetting: a stream or source, and its share of all tokens."""
+
+    source: str
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Everything that decides the arms of a bill."""
+
+    student: StudentSpec
+    recipe: TrainRecipe
+    render: RenderSpec
+    replay: Replay | None
+    plans: Mapping[str, PlanSpec]
+    """Arm -> plan; all at the same number of tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the arms are asked."""
+
+    questions: Path
+    fields: Section
+    """The other fields, for `train.evaluate.EvalSpec`, which wants torch to be imported."""
+
+
+def read_training(bill: Bill) -> Training | None:
+    """The training of a bill, checked; None when it has none.
+
+    Raises:
+        BillError: with file and line.
+    """
+    section = bill.section("train")
+    if section is None:
+        return None
+    plan_names = [
+        one.name for one in dataclasses.fields(PlanSpec) if one.name not in ("shares", "replay", "replay_share")
+    ]
+    recipe_names = [one.name for one in dataclasses.fields(TrainRecipe)]
+    section.only(
+        [*dict.fromkeys([*plan_names, *recipe_names]), "replay", "render", "arms"], required=("tokens", "arms")
+    )
+    replay = _replay(section.at("replay"), bill) if "replay" in section else None
+    seeded = {"seed": bill.seed, **section.value}
+    plan = _part(section, seeded, plan_names).build(PlanSpec)
+    if replay is not None:
+        plan = dataclasses.replace(plan, replay=replay.source, replay_share=replay.share)
+    return Training(
+        student=read_student(bill),
+        recipe=_part(section, seeded, recipe_names).build(TrainRecipe),
+        render=section.get("render", {}).build(RenderSpec),
+        replay=replay,
+        plans={
+            name: dataclasses.replace(plan, shares=_arm(arm, name, bill)) for name, arm in section.at("arms").items()
+        },
+    )
+
+
+def read_student(bill: Bill) -> StudentSpec:
+    """The student of a bill; its paths are relative to the bill."""
+    section = bill.section("student")
+    if section is None:
+        bill.whole.fail("needs a `student` to evaluate or train (for example {model: smollm2-135m-instruct})")
+    spec = section.build(StudentSpec)
+    path = None if spec.path is None else (bill.folder / spec.path).resolve()
+    return dataclasses.replace(spec, path=path)
+
+
+def read_evaluation(bill: Bill) -> Evaluation | None:
+    """The evaluation of a bill, or None when it has none."""
+    section = bill.section("evaluate")
+    if section is None:
+        return None
+    if "questions" not in section:
+        section.fail("needs `questions`: a JSON lines file of held-out questions")
+    questions = (bill.folder / section.at("questions").as_(str)).resolve()
+    if not questions.is_file():
+        section.at("questions").fail(f"no such file: {questions}")
+    rest = {name: value for name, value in section.value.items() if name != "questions"}
+    return Evaluation(questions=questions, fields=dataclasses.replace(section, value=rest))
+
+
+def _part(section: Section, values: Mapping[str, object], names: list[str]) -> Section:
+    return dataclasses.replace(section, value={name: values[name] for name in names if name in values})
+
+
+def _replay(section: Section, bill: Bill) -> Replay:
+    section.only(("from", "share"), required=("from", "share"))
+    source, share = section.at("from").as_(str), section.at("share").as_(float)
+    known = [*bill.streams, *bill.sources]
+    if source not in known:
+        section.at("from").fail(
+            f"no stream or source is called {source!r}{nearest(source, known)}; there are: {', '.join(known)}"
+        )
+    if not 0 < share < 1:
+        section.at("share").fail(f"must lie between 0 and 1; found {share}")
+    return Replay(source=source, share=share)
+
+
+def _arm(section: Section, name: str, bill: Bill) -> Mapping[str, float]:
+    if name == BASE:
+        section.fail(f"{BASE!r} is the student before training and is always there; name this arm otherwise")
+    shares = section.as_(dict[str, float])
+    for stream in shares:
+        if stream not in bill.streams:
+            known = ", ".join(bill.streams)
+            section.at(stream).fail(
+                f"no stream is called {stream!r}{nearest(stream, bill.streams)}; there are: {known}"
+            )
+    if not shares or any(share <= 0 for share in shares.values()):
+        section.fail("an arm is {stream: share} with shares above 0")
+    return shares
