@@ -198,7 +198,8 @@ class _Open:
         except TimeoutError:
             return Fault("broken", f"no whole answer in {self.run.timeout:g} s")
         except aiohttp.ClientConnectorError as error:
-            return Fault("connection", f"cannot connect ({_why(error.os_error)})")
+            whom = " to the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+            return Fault("connection", f"cannot connect{whom} ({_why(error.os_error)})")
         except aiohttp.ClientPayloadError:
             return Fault("broken", "half an answer, then the connection ended")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -248,11 +249,10 @@ class _Open:
 
     def _given_up(self, endpoint: Endpoint, fault: Fault, tries: int) -> EngineError:
         kind = EngineGarbage if fault.kind == "garbage" else EngineDown
-        todo = (
-            "check that the URL is an OpenAI-compatible chat endpoint"
-            if fault.kind == "garbage"
-            else "look at the server, or raise MASHBILL_ENGINE_TRIES or MASHBILL_ENGINE_TIMEOUT"
-        )
+        todo = {
+            "garbage": "check that the URL is an OpenAI-compatible chat endpoint",
+            "connection": "start the server or mend MASHBILL_ENGINE_URL",
+        }.get(fault.kind, "look at the server, or raise MASHBILL_ENGINE_TRIES or MASHBILL_ENGINE_TIMEOUT")
         return kind(
             f"{endpoint.name} gave no completion of model {self.model!r} in {tries} tries (last: {fault.what}); "
             f"{todo}, then run the same command: replies already paid for are kept"
