@@ -119,8 +119,8 @@ def list_things(
         str,
         typer.Argument(
             metavar="[WHAT]",
-            help="steps, releases, students (stored); sources, generators, filters, dataset-steps, engines (to name "
-            "in a bill).",
+            help="What is stored (steps, releases, students, reports) or what a bill can name (sources, generators, "
+            "filters, dataset-steps, engines).",
             show_default=False,
         ),
     ] = "",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from flows.stored import Thing, releases, replies_kept, steps, students
+from flows.stored import Thing, releases, replies_kept, reports, steps, students
 from flows.terminal import console, date, excerpt, grid, number, size
 from mashbill.errors import StoreError, UserError
 from mashbill.registry import Found, available, nearest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mashbill.settings import Settings
 
 ROLES = {"sources": "source", "generators": "generator", "filters": "filter", "dataset-steps": "dataset step"}
-STORED = ("steps", "releases", "students")
+STORED = ("steps", "releases", "students", "reports")
 
 
 def render_list(what: str, settings: Settings, folders: Sequence[Path]) -> None:
@@ -75,11 +75,12 @@ def _stored(what: str, settings: Settings) -> None:
         "steps": (steps(settings.root), _steps),
         "releases": (releases(settings.root), _releases),
         "students": (students(settings.root), _students),
+        "reports": (reports(settings.root), _reports),
     }
     shown = [(name, *pair) for name, pair in tables.items() if what in ("", name)]
     out = console()
     if not any(things for _, things, _ in shown):
-        out.print(f"no {what or 'steps, releases or students'} under {settings.root}; `mashbill run BILL` makes them")
+        out.print(f"no {what or 'steps or releases'} under {settings.root}; `mashbill run BILL` makes them")
     for index, (_, things, table) in enumerate(one for one in shown if one[1]):
         out.print(*([""] if index else []), table(things), sep="\n")
     if not what and settings.ledger.is_file():
@@ -138,6 +139,11 @@ def _students(things: list[Thing]) -> Table:
     return grid(
         ["STUDENT", "FROM", "STEPS", "TOKENS", "LOSS", "SIZE", "WRITTEN"], rows, right=["STEPS", "TOKENS", "SIZE"]
     )
+
+
+def _reports(things: list[Thing]) -> Table:
+    rows = [[str(one), (one.path / "report.md").as_posix(), date(one.written)] for one in things]
+    return grid(["REPORT", "READ", "WRITTEN"], rows, wide="READ")
 
 
 def _student_name(one: Thing) -> str:

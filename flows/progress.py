@@ -108,8 +108,8 @@ class RichProgress:
         self._line(step, pieces)
 
     def training(self, event: Mapping[str, object]) -> None:
-        """One optimiser step: ``step`` of ``steps``, ``loss``, ``tokens_per_second``; ``name`` says which student."""
-        name = f"train {event['name']}" if event.get("name") else "train"
+        """One optimiser step: ``step`` of ``steps``, ``loss``, ``tokens_per_second``; ``name`` says whose."""
+        name = str(event.get("name") or "train")
         step, steps = _whole(event["step"]), _whole(event["steps"])
         watch = self._watches.get(name) or self._begin(name, steps, step - 1, "")
         watch.done = step

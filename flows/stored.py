@@ -1,4 +1,4 @@
-"""What lies under a root: stored steps, releases and students, finished or not, found by path, name or fingerprint.
+"""What lies under a root: steps, releases, students and reports, finished or not, by path, name or fingerprint.
 
 ``{root}/entigraph/5f0c…/manifest.json`` is the step `entigraph/5f0c`, also found as ``entigraph`` where there is one.
 """
@@ -17,11 +17,11 @@ from mashbill.lineage import find_rows
 from mashbill.registry import nearest
 from mashbill.store import MANIFEST
 
-Sort = Literal["step", "release", "student"]
+Sort = Literal["step", "release", "student", "report"]
 SHORTEST = 4
 """Characters of a fingerprint or id that may stand for the whole."""
 
-NOT_STEPS = ("releases", "students", "plans", "reports")
+NOT_STEPS = ("releases", "students", "plans", "reports", "evaluations")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Thing:
 
     @property
     def _last(self) -> Path:
-        return self.path / ("result.json" if self.sort == "student" else MANIFEST)
+        return self.path / {"student": "result.json", "report": "report.json"}.get(self.sort, MANIFEST)
 
     @property
     def written(self) -> float:
@@ -81,6 +81,11 @@ def _looks_like_a_step(place: Path) -> bool:
 def releases(root: Path) -> list[Thing]:
     """Releases, the oldest first."""
     return _under("release", root / "releases")
+
+
+def reports(root: Path) -> list[Thing]:
+    """Reports of what was measured, the oldest first."""
+    return _under("report", root / "reports")
 
 
 def students(root: Path) -> list[Thing]:

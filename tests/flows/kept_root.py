@@ -11,7 +11,8 @@ from filters.length import Length
 from mashbill.ask import Ask, Asker
 from mashbill.engine import Request, Sampling, ScriptedEngine, system, user
 from mashbill.errors import BadReply
-from mashbill.execute import FilterStack, Runtime, execute
+from mashbill.execute import Runtime, execute
+from mashbill.filter_stack import FilterStack
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.records import Document
