@@ -1,39 +1,19 @@
-"""Every way an endpoint fails, on order, with a clock that only moves when someone sleeps."""
+"""Every way an endpoint fails, on order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
-from mashbill.engine import Reply, Request, Sampling, user
 from mashbill.errors import EngineDown, EngineError, EngineGarbage, EngineRefused
 from synth.engines.openai import Openai
-from synth.engines.openai_run import OpenaiRun, Secret
 from tests.contract.fake_openai import FakeOpenai, cut, echo_key, garbage, half_an_answer, hang, status
-
-ASK = Request(messages=(user("Where does the salt come from?"),), sampling=Sampling(max_tokens=20), seed=7)
-
-
-@dataclass
-class FakeTime:
-    """A clock moved by sleeping alone."""
-
-    now: float = 1000.0
-    slept: list[float] = field(default_factory=list)
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-    def clock(self) -> float:
-        return self.now
+from tests.synth.openai_helpers import ASK, FakeTime, ask, free_port, run
 
 
 @pytest.fixture
@@ -45,27 +25,6 @@ def time() -> FakeTime:
 async def server() -> AsyncIterator[FakeOpenai]:
     async with FakeOpenai() as fake:
         yield fake
-
-
-def run(time: FakeTime, *urls: str, key: str = "", tries: int = 4) -> OpenaiRun:
-    keys = (Secret(key),) if key else ()
-    return OpenaiRun(endpoints=urls, keys=keys, tries=tries, timeout=5.0, sleep=time.sleep, clock=time.clock)
-
-
-async def ask(how: OpenaiRun, *requests: Request) -> list[Reply]:
-    engine = Openai(model="fake", run=how)
-    await engine.start()
-    try:
-        pairs = [pair async for pair in engine.complete(requests or (ASK,))]
-    finally:
-        await engine.close()
-    return [reply for _, reply in sorted(pairs, key=lambda pair: pair[0])]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_500_twice_then_an_answer(server: FakeOpenai, time: FakeTime) -> None:
@@ -262,48 +221,3 @@ async def test_the_new_name_of_max_tokens(server: FakeOpenai, time: FakeTime) ->
     assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == ("x", 0, 0)
     assert server.seen[-1]["max_completion_tokens"] == 20
     assert "max_tokens" not in server.seen[-1]
-
-
-async def test_a_redirect_is_refused_and_not_followed(server: FakeOpenai, time: FakeTime) -> None:
-    server.always = status(307, headers={"Location": "http://elsewhere.example/v1/chat/completions"})
-    with pytest.raises(EngineRefused, match=r"307 .*check MASHBILL_ENGINE_URL"):
-        await ask(run(time, server.url, key="k"))
-    assert len(server.seen) == 1
-
-
-async def test_through_a_proxy_with_a_password(time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
-    heads: list[str] = []
-
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
-        body = b'{"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}'
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
-        await writer.drain()
-        writer.close()
-
-    listening = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    monkeypatch.setenv("http_proxy", f"http://me:hunter2@127.0.0.1:{port}")
-    [reply] = await ask(run(time, "http://far.example/v1"))
-    listening.close()
-    await listening.wait_closed()
-    assert reply.text == "x"
-    assert "Proxy-Authorization: Basic bWU6aHVudGVyMg==" in heads[0]
-    with pytest.raises(EngineDown, match=r"cannot connect to the proxy \(Connection refused\)") as caught:
-        await ask(run(time, "http://far.example/v1"))
-    assert "hunter2" not in str(caught.value)
-
-
-async def test_a_host_nobody_knows(time: FakeTime) -> None:
-    with pytest.raises(EngineDown, match=r"nowhere\.invalid:80 .*cannot connect .*start the server or mend"):
-        await ask(run(time, "http://nowhere.invalid/v1"))
-
-
-async def test_starting_is_done_once_and_by_the_first_request_if_need_be(server: FakeOpenai, time: FakeTime) -> None:
-    engine = Openai(model="fake", run=run(time, server.url))
-    assert (await anext(engine.complete([ASK])))[0] == 0
-    await engine.start()
-    await engine.close()
-    await engine.start()
-    assert (await anext(engine.complete([ASK])))[0] == 0
-    await engine.close()
