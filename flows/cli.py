@@ -118,7 +118,7 @@ def list_things(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[WHAT]",
+            metavar="WHAT",
             help="What is stored (steps, releases, students, reports) or what a bill can name (sources, generators, "
             "filters, dataset-steps, engines).",
             show_default=False,

@@ -56,7 +56,7 @@ def test_an_error_is_one_line_and_a_code(
 def test_a_bug_in_a_step_shows_the_traceback_of_its_cause(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def ends() -> Outcome:
         try:
-            {}["absent"]
+            raise KeyError("absent")
         except KeyError as cause:
             raise StepFailed("retell failed on record 6f1c") from cause
 
@@ -135,3 +135,19 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stderr.strip() == "[]"
+
+
+def test_a_bill_runs_in_a_process_and_what_it_made_can_be_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    for name in ("salt", "lamps"):
+        text = f"# {name}\nThe guild of {name} sold its wares in Oskelby.\n"
+        (tmp_path / "corpus" / f"{name}.md").write_text(text, encoding="utf-8")
+    bill = "name: tiny\nsources: {all: {read_documents: {path: corpus}}}\nstreams: {raw: {from: all}}\n"
+    (tmp_path / "tiny.yaml").write_text(bill + "curate: [{length: {min_words: 3}}]\n", encoding="utf-8")
+    done = process("run", "tiny.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "length: 2 records read, 2 kept" in done.stderr
+    assert "tiny" in done.stdout
+    assert "# tiny" in process("card", "tiny", cwd=tmp_path).stdout
+    again = process("run", "tiny.yaml", "--quiet", cwd=tmp_path)
+    assert (again.returncode, again.stderr, again.stdout) == (0, "", done.stdout)
