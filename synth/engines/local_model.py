@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from mashbill.engine import Reply, Request
 from mashbill.errors import EngineDown, EngineRefused, SettingsError
@@ -58,10 +60,11 @@ class LocalModel:
         dtype = run.dtype if run.dtype != "auto" else "float32" if device == "cpu" else "bfloat16"
         pinned = {"revision": revision} if revision else {}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-            model = AutoModelForCausalLM.from_pretrained(
-                source, dtype=getattr(torch, dtype), attn_implementation=shared_attention.NAME, **pinned
-            )
+            with _no_progress_bar():
+                tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
+                model = AutoModelForCausalLM.from_pretrained(
+                    source, dtype=getattr(torch, dtype), attn_implementation=shared_attention.NAME, **pinned
+                )
         except (OSError, ValueError) as error:
             raise SettingsError(f"the model {source!r} cannot be loaded: {error}") from error
         return cls(model.to(device).eval(), tokenizer, run)
@@ -164,6 +167,17 @@ def context_limit(config: Any) -> int:
     if window and ("sliding_attention" in kinds or not kinds):
         limits.append(window)
     return int(min(limits))
+
+
+@contextlib.contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _too_long(index: int, found: int, wanted: int, limit: int) -> EngineRefused:
