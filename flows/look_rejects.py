@@ -53,17 +53,30 @@ def _files(thing: Thing) -> list[Path]:
     return sorted((thing.path / "rejects").glob("part-*.parquet"))
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+def _tables(thing: Thing, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+    """The rejects of each written part, then those of parts that were under way when the step was stopped."""
+    written = [pl.Series("id", [], dtype=pl.String)]
+    for path in _files(thing):
+        table = _read(path, columns)
+        written.append(table["id"])
+        yield table
+    stopped = thing.path / "rejects" / "stopped.parquet"
+    if stopped.is_file():
+        # It has all that the stopped run rejected, those of parts it had written too.
+        yield _read(stopped, columns).filter(~pl.col("id").is_in(pl.concat(written).implode()))
+
+
+def _read(path: Path, columns: list[str] | None) -> pl.DataFrame:
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        return pl.DataFrame(pl.from_arrow(pq.read_table(path, columns=columns, partitioning=None)))
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path}: cannot be read ({error}); remove it and run the bill again") from error
 
 
 def _reasons(thing: Thing) -> pl.DataFrame:
     """Reason, rows, and one detail for each, the commonest first."""
-    columns = ["reason", "step", "detail"]
-    tables = [pl.DataFrame(pl.from_arrow(_read(path, columns))) for path in _files(thing)]
+    columns = ["id", "reason", "step", "detail"]
+    tables = list(_tables(thing, columns))
     empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     return (
         pl.concat([empty, *tables])
@@ -75,8 +88,7 @@ def _reasons(thing: Thing) -> pl.DataFrame:
 
 def _rows(thing: Thing, reason: str, most: int | None) -> Iterator[dict[str, Any]]:
     left = most
-    for path in _files(thing):
-        table = pl.DataFrame(pl.from_arrow(_read(path)))
+    for table in _tables(thing):
         for row in (table.filter(pl.col("reason") == reason) if reason else table).iter_rows(named=True):
             if left is not None:
                 if left <= 0:
@@ -88,7 +100,7 @@ def _rows(thing: Thing, reason: str, most: int | None) -> Iterator[dict[str, Any
 def _render(thing: Thing, table: pl.DataFrame, reason: str, rows: int, out: Console) -> None:
     total = int(table["rows"].sum())
     if not total:
-        out.print(f"{thing} rejected nothing{_unfinished(thing)}")
+        out.print(f"{thing} rejected nothing{'' if thing.finished else ' so far: it is unfinished'}")
         return
     out.print(Text(str(thing), "bold"), f"rejected {some(total, 'row')}{_unfinished(thing)}")
     lines = (
@@ -109,9 +121,7 @@ def _render(thing: Thing, table: pl.DataFrame, reason: str, rows: int, out: Cons
 
 
 def _unfinished(thing: Thing) -> str:
-    if thing.finished:
-        return ""
-    return f"; it is unfinished, and only what is written can be read: {some(len(_files(thing)), 'part')}"
+    return "" if thing.finished else "; it is unfinished, so these are not all"
 
 
 def _row(row: dict[str, Any], out: Console) -> None:

@@ -135,7 +135,7 @@ def test_show_of_an_unfinished_step_says_so(kept: Kept, tmp_path: Path) -> None:
     (root / "retell" / kept.retold.path.name / "manifest.json").unlink()
     assert "is unfinished: 1 part written" in said("show", "retell", "--root", str(root), code=2).stderr
     # A run that stopped for too many rejects sends its reader to an unfinished step.
-    assert "only what is written can be read: 1 part" in said("rejects", "retell", "--root", str(root)).stdout
+    assert "it is unfinished, so these are not all" in said("rejects", "retell", "--root", str(root)).stdout
 
 
 def test_rejects_counts_reasons_then_shows_rows(kept: Kept) -> None:
@@ -210,3 +210,17 @@ def test_the_root_on_the_command_line_beats_the_environment(kept: Kept, monkeypa
     assert settings_of(Path("other")).root == Path("other")
     assert "retell/" in said("ls").stdout
     assert "no steps" in said("ls", "--root", "other").stdout
+
+
+def test_rejects_of_a_step_that_was_stopped_are_read_once(kept: Kept, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(kept.root, root)
+    place = root / "retell" / kept.retold.path.name
+    (place / "manifest.json").unlink()
+    # The stopped run had written this part, so its rejects stand in both files.
+    shutil.copy(place / "rejects" / "part-00000.parquet", place / "rejects" / "stopped.parquet")
+    assert len(said("rejects", str(place), "--json", "--root", str(root)).stdout.splitlines()) == 2
+    (place / "part-00000.parquet").unlink()
+    (place / "rejects" / "part-00000.parquet").unlink()
+    shown = said("rejects", str(place), "--root", str(root)).stdout
+    assert "rejected 2 rows; it is unfinished" in shown
