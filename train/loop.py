@@ -179,10 +179,11 @@ def run_loop(
         started = time.perf_counter()
         measured = loop.step(step)
         seconds = time.perf_counter() - started
-        if not math.isfinite(measured.loss):
+        if not math.isfinite(measured.loss + measured.grad_norm):
+            # Before the checkpoint: the weights that this step made are of no use.
             raise UserError(
-                f"the loss is {measured.loss} at step {step + 1} of {steps}; lower learning_rate "
-                f"({loop.recipe.learning_rate}) or lengthen the warm-up, and start in a new directory"
+                f"the loss is {measured.loss} and the gradient norm {measured.grad_norm} at step {step + 1} of {steps}; "
+                f"lower learning_rate ({loop.recipe.learning_rate}) or lengthen the warm-up, and start in a new directory"
             )
         if metrics:
             line = _line(loop, step, measured, seconds)

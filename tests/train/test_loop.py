@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,8 +18,11 @@ from train.flops import FlopCount
 from train.hardware import Hardware
 from train.loop import Loop, run_loop
 from train.losses import token_losses
+from train.plan import PlanSpec, build_plan
 from train.recipe import Scratch, StudentSpec, TrainRecipe
+from train.render import token_tables
 from train.student import load_student
+from train.tokenizer import StudentTokenizer
 from train.world import World, slice_rows
 
 RECIPE = TrainRecipe(learning_rate=3e-3)
@@ -96,6 +100,26 @@ def test_norms_are_not_decayed(tiny: StudentSpec, plan_dir: Path) -> None:
     assert all(weight.ndim == 1 for weight in groups[1]["params"])
 
 
+def test_a_short_last_batch_and_a_padded_row_train(
+    tiny: StudentSpec, tokenizer: StudentTokenizer, make_documents: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    spec = PlanSpec(tokens=10**6, sequence_length=64, batch=4, max_repetitions=1, when_exhausted="stop")
+    streams = {"d": token_tables([make_documents("d", 7)], tokenizer)}
+    manifest = build_plan(streams, spec=spec, out=tmp_path, tokenizer=tokenizer.identity)
+    assert manifest.rows % 4 != 0
+    assert manifest.padding > 0
+    measured = [loop_of(tiny, tmp_path, Hardware(micro_batch=size)).step(manifest.steps - 1) for size in (1, 4)]
+    assert measured[0].loss == pytest.approx(measured[1].loss, rel=1e-6)
+
+
+@pytest.mark.gpu
+def test_bf16_on_a_gpu_agrees_with_the_cpu(tiny: StudentSpec, plan_dir: Path) -> None:
+    here = loop_of(tiny, plan_dir, Hardware(device="cpu"))
+    there = loop_of(tiny, plan_dir, Hardware(device="cuda"))
+    for step in range(3):
+        assert there.step(step).loss == pytest.approx(here.step(step).loss, rel=0.02)
+
+
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_any_world_slices_the_same_batch(rows: int, size: int, micro_batch: int) -> None:
     sliced = [slice_rows(range(rows), World(rank, size), micro_batch) for rank in range(size)]
@@ -117,7 +141,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tiny: StudentSpec, plan_dir: 
     loop = loop_of(tiny, plan_dir, Hardware())
     with torch.no_grad():
         loop.model.get_input_embeddings().weight.fill_(float("nan"))
-    with pytest.raises(UserError, match="nan at step 1 of 12; lower learning_rate"):
+    with pytest.raises(UserError, match=r"the loss is nan .* at step 1 of 12; lower learning_rate"):
         run_loop(loop, Checkpoints(tmp_path, {}), None, first=0)
 
 

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mashbill.errors import BillError, InputError, StoreError
 from train.hardware import Hardware
-from train.metrics import read_metrics
+from train.metrics import MetricsFile, read_metrics
 from train.plan_manifest import PlanManifest
 from train.recipe import Scratch, StudentSpec, TrainRecipe
 from train.result import TrainResult
@@ -110,6 +110,7 @@ train_student(
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_losses(whole: TrainResult, plan_dir: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", CHILD, str(plan_dir), str(tmp_path)]
     last = random.randint(1, 11)
@@ -156,6 +157,16 @@ def test_another_run_in_the_same_place_is_refused(
     (tmp_path / "checkpoints" / "step-00000003.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(StoreError, match="cannot be read"):
         run(plan_dir, tiny, tmp_path)
+
+
+def test_metrics_past_the_checkpoint_and_half_lines_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
+    with MetricsFile(path, steps_done=2) as metrics:
+        metrics.write({"step": 3, "loss": 1.0})
+    assert read_metrics(path) == [{"step": 1}, {"step": 2}, {"step": 3, "loss": 1.0}]
+    MetricsFile(path, steps_done=0).close()
+    assert read_metrics(path) == []
 
 
 def test_another_tokenizer_is_refused(plan_dir: Path, tiny: StudentSpec, tmp_path: Path) -> None:
