@@ -127,7 +127,8 @@ def _in_file(sort: Sort, path: Path, module: str) -> Iterable[Found]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        raise RegistryError(f"{path}:{error.lineno}: cannot be read as Python: {error.msg}") from error
+        where = f"{path}:{error.lineno}" if error.lineno else f"{path}"
+        raise RegistryError(f"{where}: cannot be read as Python: {error.msg}") from error
     except ValueError as error:
         raise RegistryError(f"{path}: cannot be read as Python: {error}; save it as UTF-8 text") from error
     for node in tree.body:
