@@ -130,14 +130,14 @@ class Section:
         fields = [one for one in dataclasses.fields(cls) if one.init and one.name not in hide]  # type: ignore[arg-type]
         required = [one.name for one in fields if base is None and _required(one)]
         self.only([one.name for one in fields], required)
-        given = {one.name: self._field(cls, one) for one in fields if one.name in self.value}
+        given = {one.name: self._field(cls, one, base) for one in fields if one.name in self.value}
         try:
             return cls(**given) if base is None else dataclasses.replace(base, **given)  # type: ignore[type-var]
         except (UserError, ValueError, TypeError) as error:
             self.fail(str(error))
 
-    def _field(self, cls: type, one: dataclasses.Field[Any]) -> Any:
-        default, section = one.default, self.at(one.name)
+    def _field(self, cls: type, one: dataclasses.Field[Any], base: object) -> Any:
+        default, section = one.default if base is None else getattr(base, one.name), self.at(one.name)
         if dataclasses.is_dataclass(default) and not isinstance(default, type):
             return section.build(type(default), base=default)
         return section._validated(_field_adapter(cls, one.name), section.value)
