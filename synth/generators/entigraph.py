@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from math import comb
 from typing import Any
 
-from pydantic import BaseModel, Field
-
 from mashbill.ask import Answer, Ask
 from mashbill.engine import Sampling, system, user
 from mashbill.errors import BadReply
@@ -31,20 +29,12 @@ from synth.acceptance import LONG, Acceptance, Page
 from synth.coverage import coverage_report
 from synth.entigraph_prompts import EXTRACT_PROMPT, EXTRACT_SYSTEM, RELATE_PROMPT, RELATE_SYSTEM
 from synth.entities import Entity, EntityList, resolve_entities
+from synth.extraction import LEAST_SUMMARY, Extraction, extraction_shape
 from synth.subsets import plan_subsets
 from synth.templates import check_places, document_part, fill, title_of
 
 TRIPLES = 40
 """Triples of a document when neither their number nor a budget is given; ours."""
-
-
-class Extraction(BaseModel):
-    """The reply to the extraction prompt."""
-
-    # The bounds are only hints to constrained decoders: left alone, a small model says next to nothing, or repeats
-    # itself up to max_tokens. What the document does not hold is dropped afterwards.
-    summary: str = Field(json_schema_extra={"minLength": 120})
-    entities: list[str] = Field(json_schema_extra={"minItems": 4, "maxItems": 100})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +51,8 @@ class Entigraph(Acceptance, Generator[Document, Document]):
     sampling: Sampling = LONG
     tries: int = 5
     """Asks for one extraction; the authors' code asks without end."""
+    summary_chars: int = 2000
+    """The longest summary, for engines that enforce a schema while decoding."""
     max_entities: int = 30
     """30 give 435 pairs and 4,060 triples: about 1.7M tokens with 40 % of them, the paper's mean per document."""
     max_pairs: int | None = None
@@ -81,7 +73,12 @@ class Entigraph(Acceptance, Generator[Document, Document]):
         super().__post_init__()
         check_places("extract_prompt", self.extract_prompt, {"title"})
         check_places("relate_prompt", self.relate_prompt, {"title", "entities"}, {"entities"})
-        for field, least in (("tries", 1), ("max_entities", 2), ("tokens_per_text", 1)):
+        for field, least in (
+            ("tries", 1),
+            ("max_entities", 2),
+            ("summary_chars", LEAST_SUMMARY),
+            ("tokens_per_text", 1),
+        ):
             if getattr(self, field) < least:
                 raise ValueError(f"{field} is {getattr(self, field)}; it must be {least} or more")
         for field in ("max_pairs", "max_triples", "token_budget"):
@@ -95,7 +92,8 @@ class Entigraph(Acceptance, Generator[Document, Document]):
             raise BadReply("empty_document", "the document holds no text, so there is nothing to extract")
         page = Page.of(record)
         question = [system(self.extract_system), user(document_part(record), self._extract_line(record))]
-        found = await ask(question, returns=Extraction, sampling=self.extraction, tries=self.tries)
+        shape = extraction_shape(self.max_entities, self.summary_chars)
+        found: Answer[Extraction] = await ask(question, returns=shape, sampling=self.extraction, tries=self.tries)
         listing = resolve_entities(found.value.entities, record.text, self.max_entities)
         summary = self._summary(page, found, listing)
         if len(listing.entities) < 2:
