@@ -64,7 +64,8 @@ def replacing(path: Path) -> Iterator[Path]:
         aside.replace(path)
         _sync_directory(path.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the place that cannot be written may not be cleaned either
+            aside.unlink(missing_ok=True)
         raise StoreError(
             f"{path}: cannot write: {error.strerror or error}; what was finished before is kept: "
             "free some space or mend the permissions, and run the same command again"
