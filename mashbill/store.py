@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +56,8 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed over it when the block ends well, removed otherwise."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # The thread too: a run stopped and started again in one process may still be writing the part it was at.
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
