@@ -51,7 +51,12 @@ async def test_an_answer_carries_all_that_a_record_needs(ledger: Ledger) -> None
     engine = ScriptedEngine({"salt": "The east."})
     async with asker_of(engine, ledger) as asker:
         answer = await ask_of(asker)("Where is the salt from?", sampling=Sampling(max_tokens=50))
-    assert (answer.value, answer.text, answer.finish_reason, answer.repaired) == ("The east.", "The east.", "stop", False)
+    assert (answer.value, answer.text, answer.finish_reason, answer.repaired) == (
+        "The east.",
+        "The east.",
+        "stop",
+        False,
+    )
     made = answer.made()
     assert made.engine == "scripted/scripted"
     assert made.step == "echo"
@@ -219,6 +224,11 @@ class Wayward(Shuffled):
             yield word, reply(f"answer {word}")
 
 
+async def flushed(ledger: Ledger) -> None:
+    while ledger._flusher is not None and not ledger._flusher.done():
+        await asyncio.wait([ledger._flusher])
+
+
 async def outcomes(asker: Asker, count: int = 3) -> list[Any]:
     asks = [Ask(asker, "r", "s")(f"question {n}", sampling=GREEDY) for n in range(count)]
     return await asyncio.gather(*asks, return_exceptions=True)
@@ -259,6 +269,7 @@ async def test_an_engine_that_fails_in_the_middle_leaves_what_it_answered_in_the
         found = await outcomes(asker)
         assert found[0] is error
         assert found[2] is error
+        await flushed(ledger)
         later = await outcomes(asker, 5)
         assert later[1].text == "answer 1"
         assert later[4] is error, "a dead engine is not asked again"
@@ -309,7 +320,7 @@ async def test_a_ledger_that_cannot_write_fails_the_ask(ledger: Ledger) -> None:
 
 
 async def test_an_asker_gone_before_the_answer_does_no_harm(ledger: Ledger) -> None:
-    engine = Gate(fickle)
+    engine = Gate(lambda _: reply("yes"))
     async with asker_of(engine, ledger) as asker:
         gone = asyncio.create_task(ask_of(asker, "r1")("a", sampling=GREEDY))
         stays = asyncio.create_task(ask_of(asker, "r2")("a", sampling=GREEDY))
@@ -335,7 +346,7 @@ async def test_stopping_ends_what_waits_and_finishes_what_is_in_flight(ledger: L
     found = await waiting
     assert [isinstance(one, Interrupted) for one in found] == [False, False, True, True, True]
     assert engine.paid == ledger.count() == 2
-    replayed = asker_of(ScriptedEngine(echo), ledger)
+    replayed = asker_of(engine, ledger)
     replayed.stop()
     assert (await ask_of(replayed)("question 0", sampling=GREEDY)).text == "question 0"
 
@@ -345,10 +356,12 @@ class Halting(Shuffled):
     """Answers the first of a batch and no other."""
 
     answered: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def complete(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Reply]]:
         yield 0, reply("first")
         self.answered.set()
+        await self.stopped.wait()
         yield 1, reply("second")
         await asyncio.Event().wait()
 
@@ -360,6 +373,7 @@ async def test_stopping_does_not_wait_for_the_rest_of_a_batch_not_yet_begun(ledg
     waiting = asyncio.create_task(outcomes(asker, 3))
     await engine.answered.wait()
     asker.stop()
+    engine.stopped.set()
     await asker.close()
     found = await waiting
     assert isinstance(found[2], Interrupted)
@@ -401,5 +415,3 @@ async def test_asks_made_at_once_fill_a_batch(ledger: Ledger) -> None:
     async with asker_of(engine, ledger) as asker:
         await outcomes(asker, 64)
     assert engine.sizes == [16] * 4
-
-

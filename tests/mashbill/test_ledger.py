@@ -122,7 +122,9 @@ async def test_a_long_text_is_stored_once_however_often_it_is_sent(ledger: Ledge
 
 @settings(max_examples=60)
 @given(
-    parts=st.lists(ANY_TEXT | st.sampled_from(["@", "\\", "@x", "\\@", "\\\\n", "@" + "0" * 32, LONG, "@" + LONG]), max_size=4),
+    parts=st.lists(
+        ANY_TEXT | st.sampled_from(["@", "\\", "@x", "\\@", "\\\\n", "@" + "0" * 32, LONG, "@" + LONG]), max_size=4
+    ),
     seed=st.integers(0, 2**31 - 1),
     stop=st.lists(ANY_TEXT, max_size=2),
     answer=ANY_TEXT,
@@ -302,9 +304,7 @@ def test_a_file_size_limit_is_an_error_with_a_usable_message_and_corrupts_nothin
 
         asyncio.run(main())
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     stored, message = done.stdout.split(" ", 1)
     assert "cannot write the ledger" in message
     assert "run the same command again" in message

@@ -46,7 +46,9 @@ def test_what_was_sent_as_json_is_what_is_read(names: list[str]) -> None:
     assert parsed(json.dumps({"names": names}))[0].names == names
 
 
-@pytest.mark.parametrize("text", ['{"names": ["Ora", "Ve', '{"names": ["Ora"]', '{"names": ["Ora",', "{'names': ['a']}"])
+@pytest.mark.parametrize(
+    "text", ['{"names": ["Ora", "Ve', '{"names": ["Ora"]', '{"names": ["Ora",', "{'names': ['a']}"]
+)
 def test_a_reply_that_was_cut_off_is_never_mended(text: str) -> None:
     with pytest.raises(NotTheShape) as caught:
         parsed(text, "length")

@@ -52,9 +52,7 @@ def store(root: Path, rows: Sequence[Record], part_rows: int = 4, step: str = "m
         write_parquet(rejects, to_table([], Reject))
         write_parquet(kept, to_table(chunk, kind))
         counts = Counts(read=len(chunk), attempts=len(chunk), kept=len(chunk))
-        entry = PartEntry(
-            name=kept.name, sha256=file_digest(kept), rejects_sha256=file_digest(rejects), counts=counts
-        )
+        entry = PartEntry(name=kept.name, sha256=file_digest(kept), rejects_sha256=file_digest(rejects), counts=counts)
         parts.append(entry)
     manifest = Manifest(
         step=step,

@@ -1,0 +1,169 @@
+"""Stored steps: whole or absent, the same bytes for the same rows, and the memory of one part however many there are."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mashbill.ask import Asker
+from mashbill.engine import Reply, Request
+from mashbill.errors import StoreError
+from mashbill.execute import FilterStack, Runtime, execute
+from mashbill.ledger import Ledger
+from mashbill.records import Document, to_table
+from mashbill.store import Counts, Stored, file_digest, part_name, replacing, write_bytes, write_json, write_parquet
+from tests.support.kernel import Echo, NoDigit, Shuffled, bytes_of, document, documents, reply, rows_of, store
+
+HERE = Path(__file__).parents[2]
+
+
+def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_bytes(path, b"first")
+
+    def torn() -> None:
+        with replacing(path) as aside:
+            aside.write_bytes(b"half")
+            raise KeyError("in the middle")
+
+    with pytest.raises(KeyError):
+        torn()
+    assert bytes_of(tmp_path) == {"deep/file": b"first"}
+
+
+def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match=r"cannot write: .*free some space or mend the permissions, and run the same"):
+        write_bytes(tmp_path / "file" / "under", b"x")
+
+
+def test_json_is_readable_and_always_the_same(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": "é", "a": [1]})
+    assert (tmp_path / "a.json").read_text() == '{\n  "a": [\n    1\n  ],\n  "b": "é"\n}\n'
+
+
+def test_the_same_rows_give_the_same_bytes_and_keep_the_schemas_metadata(tmp_path: Path) -> None:
+    table = to_table(documents(5), Document).replace_schema_metadata({"kept": "yes"})
+    for name in ("one", "two"):
+        write_parquet(tmp_path / name, table, {"counts": "5"})
+    assert file_digest(tmp_path / "one") == file_digest(tmp_path / "two")
+    metadata = pq.read_schema(tmp_path / "one").metadata
+    assert (metadata[b"counts"], metadata[b"kept"]) == (b"5", b"yes")
+
+
+counts = st.builds(
+    Counts,
+    read=st.integers(0, 9),
+    attempts=st.integers(0, 9),
+    kept=st.integers(0, 9),
+    rejected=st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
+    asks=st.integers(0, 9),
+)
+
+
+@given(counts, counts, counts)
+def test_counts_add_in_any_order(one: Counts, two: Counts, three: Counts) -> None:
+    assert one + two == two + one
+    assert (one + two) + three == one + (two + three)
+    assert (one + two).rejects == one.rejects + two.rejects
+    assert list((one + two).rejected) == sorted((one + two).rejected)
+
+
+def test_a_stored_step_reads_part_by_part_and_column_by_column(tmp_path: Path) -> None:
+    stored = store(tmp_path, documents(6), part_rows=4)
+    assert len(stored) == 2
+    assert [table.num_rows for table in stored] == [4, 2]
+    assert stored.table(1, ["id"]).column_names == ["id"]
+    assert stored.rejects(0).num_rows == 0
+    assert stored.part_paths() == [stored.path / part_name(index) for index in range(2)]
+    assert stored.kind is Document
+    assert Stored.finished(stored.path)
+
+
+def test_a_stored_step_that_is_absent_broken_or_robbed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no such stored step; run the bill that makes it first"):
+        Stored.open(tmp_path / "nowhere")
+    stored = store(tmp_path, documents(6))
+    stored.part_paths()[0].unlink()
+    with pytest.raises(StoreError, match=r"part-00000\.parquet: the manifest names it but it cannot be read"):
+        stored.table(0)
+    stored.part_paths()[1].write_bytes(b"x")
+    with pytest.raises(StoreError, match="run the bill again: replies already paid for are in the ledger"):
+        stored.table(1)
+    (stored.path / "manifest.json").write_text('{"format": 1, "more": 2}')
+    with pytest.raises(StoreError, match="is not a manifest this version can read"):
+        Stored.open(stored.path)
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_parts_that_are_finished(tmp_path: Path) -> None:
+    code = f"""
+        import asyncio, random, resource
+        from pathlib import Path
+        from mashbill.errors import StoreError
+        from mashbill.execute import FilterStack, Runtime, execute
+        from mashbill.store import Stored
+        from tests.support.kernel import NoDigit, document, store
+
+        noise = random.Random(1)
+        texts = ["short"] * 8 + ["".join(chr(noise.randrange(0x4E00, 0x9FFF)) for _ in range(20_000))]
+        source = store(Path({str(tmp_path)!r}), [document(n, text) for n, text in enumerate(texts)])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        stack = FilterStack(filters=(NoDigit(),))
+        try:
+            asyncio.run(execute(stack, source, Runtime(root=Path({str(tmp_path)!r}))))
+        except StoreError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=HERE, capture_output=True, text=True, check=True
+    )
+    assert "part-00002.parquet: cannot write: " in done.stdout
+    assert "what was finished before is kept: free some space" in done.stdout
+    place = next((tmp_path / "no_digit").iterdir())
+    assert [path.name for path in sorted(place.iterdir())] == ["part-00000.parquet", "part-00001.parquet", "rejects"]
+    with pytest.raises(StoreError, match="did not finish"):
+        Stored.open(place)
+    source = Stored.open(next((tmp_path / "made_by_hand").iterdir()))
+    mended = asyncio.run(execute(FilterStack(filters=(NoDigit(),)), source, Runtime(root=tmp_path)))
+    assert [row.id for row in rows_of(mended)] == [row.id for row in rows_of(source)]
+
+
+class Forgetful(Shuffled):
+    """Keeps nothing of what it answered."""
+
+    async def complete(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Reply]]:
+        for index in range(len(requests)):
+            await asyncio.sleep(0)
+            yield index, reply("A long tale. " * 20)
+
+
+async def peak_of(root: Path, parts: int) -> int:
+    """The most memory that running a generator and a filter over so many parts of 25 rows took."""
+    source = store(root / "steps", [document(n, f"{n} " * 500) for n in range(parts * 25)], part_rows=25)
+    ledger = Ledger(root / "ledger.sqlite")
+    async with Asker(Forgetful(lambda _: reply(""), batch=8), ledger) as asker:
+        runtime = Runtime(root=root / "steps", asker=asker, records_in_flight=10)
+        tracemalloc.start()
+        made = await execute(Echo(), source, runtime)
+        await execute(FilterStack(filters=(NoDigit(),)), made, runtime)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    await ledger.close()
+    return peak
+
+
+async def test_ten_times_the_parts_take_no_more_memory(tmp_path: Path) -> None:
+    await peak_of(tmp_path / "warm", 2)  # what is imported or cached on first use
+    few = await peak_of(tmp_path / "few", 4)
+    many = await peak_of(tmp_path / "many", 40)
+    assert many < 2 * few
