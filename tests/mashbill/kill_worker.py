@@ -16,7 +16,8 @@ from pathlib import Path
 
 from mashbill.ask import Asker, Interrupted
 from mashbill.engine import Reply, Request
-from mashbill.execute import FilterStack, RejectPolicy, Runtime, execute
+from mashbill.execute import RejectPolicy, Runtime, execute
+from mashbill.filter_stack import FilterStack
 from mashbill.ledger import Ledger, reply_key, request_bytes
 from mashbill.records import Document, Reject, to_table
 from mashbill.step import DatasetStep, PartOutput, Parts

@@ -399,10 +399,11 @@ def test_how_the_engine_is_fed_does_not_change_what_it_answers(batch: int, calls
             ledger = Ledger(Path(folder) / "ledger.sqlite")
             engine = Shuffled(fickle, random.Random(order), batch, calls)
             async with Asker(engine, ledger) as asker:
-                asks: list[Awaitable[Any]] = [
-                    Ask(asker, f"r{n}", "s")(f"q{n % 7}", **({"returns": Names} if n % 2 else {})) for n in range(count)
-                ]
-                found = await asyncio.gather(*asks, return_exceptions=True)
+                asks: list[Awaitable[Any]] = []
+                for number in range(count):
+                    ask = Ask(asker, f"r{number}", "s")
+                    asks.append(ask(f"q{number % 7}", returns=Names) if number % 2 else ask(f"q{number % 7}"))
+                found: list[Any] = await asyncio.gather(*asks, return_exceptions=True)
             await ledger.close()
             assert max(engine.sizes) <= batch
             return [f"{one.reason}" if isinstance(one, BadReply) else f"{one.text} {one.keys}" for one in found]

@@ -28,12 +28,12 @@ def drawn() -> dict[str, str]:
 
 def defined() -> dict[str, str]:
     """Class -> the public class above it, as Python has it."""
-    above = {}
-    for name, value in vars(errors).items():
-        if isinstance(value, type) and issubclass(value, MashbillError) and value is not MashbillError:
-            if not name.startswith("_"):
-                above[name] = next(base.__name__ for base in value.__mro__[1:] if not base.__name__.startswith("_"))
-    return above
+    public = {name: value for name, value in vars(errors).items() if isinstance(value, type) and name[0] != "_"}
+    return {
+        name: next(base.__name__ for base in value.__mro__[1:] if base.__name__[0] != "_")
+        for name, value in public.items()
+        if issubclass(value, MashbillError) and value is not MashbillError
+    }
 
 
 def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:

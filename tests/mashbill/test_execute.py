@@ -1,4 +1,4 @@
-"""The one loop that writes data: everything accounted for, the same bytes however it runs, and loud when a step is wrong."""
+"""The one loop that writes data: everything accounted for, the same bytes however it runs, and loud when wrong."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 from mashbill.ask import Ask, Asker, Interrupted, Usage
 from mashbill.engine import Reply, Request, ScriptedEngine
 from mashbill.errors import BadReply, EngineDown, LedgerError, StepFailed, StoreError, TooManyRejects
-from mashbill.execute import FILTER_POLICY, FilterStack, RejectPolicy, Runtime, execute, place_of
+from mashbill.execute import FILTER_POLICY, RejectPolicy, Runtime, execute, place_of
+from mashbill.filter_stack import FilterStack
 from mashbill.fingerprint import seed_of
 from mashbill.ledger import Ledger
+from mashbill.progress import Silent
 from mashbill.records import Document, Reject, Triple, from_rows, to_table
 from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Parts
 from mashbill.store import Counts, Stored
@@ -247,7 +249,7 @@ async def test_a_bug_in_a_step_names_the_record_and_chains_its_cause(tmp_path: P
     if word == "bug":
         assert document(2).id in str(caught.value)
         assert "002.txt" in str(caught.value)
-    with pytest.raises(StoreError, match="no such stored step|did not finish"):
+    with pytest.raises(StoreError, match=r"no such stored step|did not finish"):
         Stored.open(place_of(Told(word=word), source, runtime_at(tmp_path))[0])
 
 
@@ -368,7 +370,7 @@ async def test_too_many_rejects_stop_the_step_with_the_reasons_and_the_rows(tmp_
 async def test_a_step_over_the_line_at_its_end_is_not_finished(tmp_path: Path) -> None:
     source = store(tmp_path, [document(n, "77") for n in range(60)])
     stack = FilterStack(filters=(NoDigit(),))
-    with pytest.raises(TooManyRejects, match="no_digit: 60 of 60 .* 98% .* has_7 60"):
+    with pytest.raises(TooManyRejects, match=r"no_digit: 60 of 60 .* 98% .* has_7 60"):
         await execute(stack, source, Runtime(root=tmp_path))
     with pytest.raises(StoreError, match="did not finish"):
         Stored.open(place_of(stack, source, Runtime(root=tmp_path))[0])
@@ -595,7 +597,7 @@ async def test_an_input_may_lie_under_another_root(tmp_path: Path) -> None:
 
 
 @dataclass
-class Watcher:
+class Watcher(Silent):
     began: list[tuple[str, int, int]] = field(default_factory=list)
     counted: list[Counts] = field(default_factory=list)
     ended: list[tuple[str, bool]] = field(default_factory=list)

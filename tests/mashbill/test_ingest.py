@@ -85,30 +85,53 @@ def test_front_matter_and_headings(tmp_path: Path, corpus: Path, raw: bytes, tit
 
 
 def broken(name: str, raw: bytes) -> Callable[[Path], None]:
-    return lambda corpus: [(corpus / name).write_bytes(raw)] and None
+    def make(corpus: Path) -> None:
+        (corpus / name).write_bytes(raw)
+
+    return make
 
 
 BROKEN = {
     "binary": (broken("b.txt", b"a\0b"), "b.txt: holds zero bytes", "binary"),
     "not utf-8": (broken("b.txt", b"caf\xe9"), "b.txt: is not UTF-8 at byte 3; convert it", "not_utf8"),
-    "not utf-8 line": (broken("b.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n'), "b.jsonl:2: is not UTF-8 at byte 10", "not_utf8"),
+    "not utf-8 line": (
+        broken("b.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n'),
+        "b.jsonl:2: is not UTF-8 at byte 10",
+        "not_utf8",
+    ),
     "binary line": (broken("b.jsonl", b'{"text": "a"}\n\0\n'), "b.jsonl:2: holds zero bytes", "binary"),
     "json": (broken("b.jsonl", b'{"text": "a"}\n\n{"text": \n'), "b.jsonl:3: is not JSON", "broken_json"),
     "list": (broken("b.ndjson", b"[1]\n"), "b.ndjson:1: must be a JSON object; found list", "broken_json"),
-    "no text": (broken("b.jsonl", b'{"body": "a", "id": 1}\n'), "b.jsonl:1: has no field 'text'; its fields are body, id", "no_text"),
+    "no text": (
+        broken("b.jsonl", b'{"body": "a", "id": 1}\n'),
+        "b.jsonl:1: has no field 'text'; its fields are body, id",
+        "no_text",
+    ),
     "number": (broken("b.jsonl", b'{"text": 5}\n'), "b.jsonl:1: the field 'text' is int, not text", "no_text"),
     "yaml": (broken("b.md", b"---\na: [\n---\nx"), "b.md: the front matter is not YAML", "broken_front_matter"),
-    "date": (broken("b.md", b"---\nyear: 2020-13-45\n---\nx"), "b.md: the front matter is not YAML", "broken_front_matter"),
-    "scalar": (broken("b.md", b"---\nonly words\n---\nx"), "b.md: the front matter is not a mapping", "broken_front_matter"),
+    "date": (
+        broken("b.md", b"---\nyear: 2020-13-45\n---\nx"),
+        "b.md: the front matter is not YAML",
+        "broken_front_matter",
+    ),
+    "scalar": (
+        broken("b.md", b"---\nonly words\n---\nx"),
+        "b.md: the front matter is not a mapping",
+        "broken_front_matter",
+    ),
     "parquet": (broken("b.parquet", b"PAR1 nothing PAR1"), "b.parquet: cannot be read as Parquet", "broken_parquet"),
     "no column": (
         lambda corpus: pq.write_table(pa.table({"body": ["a"]}), corpus / "b.parquet"),
         "b.parquet: has no column 'text'; its columns are body",
         "no_text",
     ),
-    "too large": (broken("b.txt", b"x" * 2000), "b.txt: 2,000 bytes in one document; the most is `max_bytes` (1,000)", "too_large"),
+    "too large": (
+        broken("b.txt", b"x" * 2000),
+        "b.txt: 2,000 bytes in one document; the most is `max_bytes` (1,000)",
+        "too_large",
+    ),
     "large line": (broken("b.jsonl", b'{"text": "a"}\n' + b"x" * 5000 + b"\n"), "b.jsonl:2: 5,001 bytes", "too_large"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", sorted(BROKEN))

@@ -1,4 +1,4 @@
-"""Kill a run anywhere, run the same command again: the same bytes, and nothing paid for twice but what was in flight."""
+"""Kill a run anywhere, run the same command again: the same bytes, nothing paid for twice but what was in flight."""
 
 from __future__ import annotations
 

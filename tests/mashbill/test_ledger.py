@@ -1,4 +1,4 @@
-"""Every reply durable before it is used, exact when it comes back, and never lost to a full disk or a second process."""
+"""Every reply durable before it is used, exact when it comes back, never lost to a full disk or a second process."""
 
 from __future__ import annotations
 
@@ -176,6 +176,12 @@ def test_splitting_a_message_into_parts_does_not_change_the_key(text: str, data:
 
 
 BASE = Request(messages=(system("a"), user("b", "c")), sampling=Sampling(stop=("x",)), schema="{}", seed=3)
+
+
+def sampling_with(name: str, value: Any) -> Sampling:
+    return dataclasses.replace(BASE.sampling, **{name: value})
+
+
 CHANGES: dict[str, Any] = {
     "role": {"messages": (user("a"), user("b", "c"))},
     "text": {"messages": (system("a"), user("b", "d"))},
@@ -186,7 +192,7 @@ CHANGES: dict[str, Any] = {
     "schema": {"schema": '{"a":1}'},
     "seed": {"seed": 4},
     **{
-        name: {"sampling": dataclasses.replace(BASE.sampling, **{name: value})}
+        name: {"sampling": sampling_with(name, value)}
         for name, value in {
             "max_tokens": 7,
             "temperature": 0.2,

@@ -150,7 +150,7 @@ def test_every_wrong_field_is_said_with_its_place_and_what_was_wanted(bill: Bill
         "words: 3\n": "bill.yaml:1: the bill: needs the field 'name'",
         "name: a\nwords: many\n": "bill.yaml:2: words: input should be a valid integer",
         "name: a\nmode: quick\n": "bill.yaml:2: mode: input should be 'fast' or 'slow'; found 'quick'",
-        "name: a\n\nsampling:\n  max_token: 1\n": "bill.yaml:4: sampling.max_token: unknown field (did you mean max_tokens?)",
+        "name: a\n\nsampling:\n  max_token: 1\n": ":4: sampling.max_token: unknown field (did you mean max_tokens?)",
         "name: a\nsampling: 3\n": "bill.yaml:2: sampling: must be a mapping with some of: max_tokens",
         "name: a\nsampling:\n  top_k: x\n": "bill.yaml:3: sampling.top_k: input should be a valid integer",
         "name: a\nstop:\n- x\n- [1]\n": "bill.yaml:4: stop[1]: input should be a valid string; found [1]",

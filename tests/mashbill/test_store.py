@@ -1,4 +1,4 @@
-"""Stored steps: whole or absent, the same bytes for the same rows, and the memory of one part however many there are."""
+"""Stored steps: whole or absent, the same bytes for the same rows, the memory of a few parts however many there are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mashbill.ask import Asker
 from mashbill.engine import Reply, Request
 from mashbill.errors import StoreError
-from mashbill.execute import FilterStack, Runtime, execute
+from mashbill.execute import Runtime, execute
+from mashbill.filter_stack import FilterStack
 from mashbill.ledger import Ledger
 from mashbill.records import Document, to_table
 from mashbill.store import Counts, Stored, file_digest, part_name, replacing, write_bytes, write_json, write_parquet
@@ -110,7 +111,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_parts_that_are_finished(tmp_pat
         import asyncio, random, resource
         from pathlib import Path
         from mashbill.errors import StoreError
-        from mashbill.execute import FilterStack, Runtime, execute
+        from mashbill.execute import Runtime, execute
         from mashbill.store import Stored
         from tests.support.kernel import NoDigit, document, store
 
