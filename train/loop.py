@@ -179,12 +179,7 @@ def run_loop(
         started = time.perf_counter()
         measured = loop.step(step)
         seconds = time.perf_counter() - started
-        if not math.isfinite(measured.loss + measured.grad_norm):
-            # Before the checkpoint: the weights that this step made are of no use.
-            raise UserError(
-                f"the loss is {measured.loss} and the gradient norm {measured.grad_norm} at step {step + 1} of {steps}; "
-                f"lower learning_rate ({loop.recipe.learning_rate}) or lengthen the warm-up, and start in a new directory"
-            )
+        _check(loop, step, measured)
         if metrics:
             line = _line(loop, step, measured, seconds)
             metrics.write(line)
@@ -194,6 +189,16 @@ def run_loop(
             if metrics:
                 metrics.sync()
             checkpoints.save(step + 1, loop.model, loop.optimiser, loop.world)
+
+
+def _check(loop: Loop, step: int, measured: StepLoss) -> None:
+    """Stop before the checkpoint: the weights that such a step made are of no use."""
+    if not math.isfinite(measured.loss + measured.grad_norm):
+        raise UserError(
+            f"the loss is {measured.loss} and the gradient norm {measured.grad_norm} at step {step + 1} of "
+            f"{loop.reader.steps}; lower learning_rate ({loop.recipe.learning_rate}) or lengthen the warm-up, and "
+            "start in a new directory"
+        )
 
 
 def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
