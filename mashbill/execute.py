@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from mashbill.ask import Ask, Asker, Interrupted, Usage
 from mashbill.errors import BadReply, EngineError, LedgerError, MashbillError, StepFailed, StoreError, TooManyRejects
-from mashbill.filter_stack import FilterStack, apply_filters
+from mashbill.filter_stack import FilterStack, apply_filters, label_of
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.progress import Progress, Silent
 from mashbill.records import Record, Reject, from_rows, to_row, to_table
@@ -63,11 +63,6 @@ class Runtime:
     records_in_flight: int = 64
     """Records whose coroutines are driven at once; each may have many asks."""
     progress: Progress = field(default_factory=Silent)
-
-
-def label_of(step: Step) -> str:
-    """The directory name of a step's rows."""
-    return step.label if isinstance(step, FilterStack) else step.name
 
 
 def identity_of(step: Step, source: Stored, engine: str) -> dict[str, Any]:

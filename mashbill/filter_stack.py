@@ -27,6 +27,11 @@ class FilterStack(Step):
         return "filters" if len(self.filters) > 1 else self.filters[0].name
 
 
+def label_of(step: Step) -> str:
+    """The directory name of a step's rows."""
+    return step.label if isinstance(step, FilterStack) else step.name
+
+
 def apply_filters(filters: Sequence[Filter[Any]], table: pa.Table, kind: type[Record]) -> PartOutput:
     """A stack of filters over one table, as one query: each row keeps the first reason that hit, and every score."""
     with _named_failures(filters):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import json_repair
 from pydantic import BaseModel, ValidationError
@@ -38,7 +38,19 @@ def schema_json(model: type[BaseModel]) -> str:
     Keys stay in the model's order, which is as stable as sorted ones: constrained decoders write a reply's fields in
     the order of ``properties``, so sorting them would change what is asked for.
     """
-    return json.dumps(model.model_json_schema(), separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(_closed(model.model_json_schema()), separators=(",", ":"), ensure_ascii=False)
+
+
+def _closed(schema: Any) -> Any:
+    """The schema with no fields beyond the named ones: left open, a small model adds fields until max_tokens."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    if isinstance(closed.get("properties"), dict) and closed.get("type") == "object":
+        closed.setdefault("additionalProperties", False)
+    return closed
 
 
 def parse_reply(reply: Reply, model: type[M]) -> tuple[M, bool]:

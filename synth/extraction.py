@@ -11,6 +11,7 @@ import functools
 from typing import Annotated
 
 from pydantic import BaseModel, Field, create_model
+from pydantic.config import JsonDict
 
 LEAST_ENTITIES = 4
 LEAST_SUMMARY = 100
@@ -33,7 +34,7 @@ def extraction_shape(max_entities: int, summary_chars: int) -> type[Extraction]:
     comes to the entities. Names that it then makes up are dropped, since the document does not hold them.
     """
     name = Annotated[str, Field(json_schema_extra={"minLength": 2, "maxLength": LONGEST_NAME})]
-    items = {"minItems": min(LEAST_ENTITIES, max_entities), "maxItems": max_entities + max_entities // 2}
+    items: JsonDict = {"minItems": min(LEAST_ENTITIES, max_entities), "maxItems": max_entities + max_entities // 2}
     return create_model(
         "Extraction",
         __base__=Extraction,

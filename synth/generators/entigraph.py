@@ -31,6 +31,7 @@ from synth.entigraph_prompts import EXTRACT_PROMPT, EXTRACT_SYSTEM, RELATE_PROMP
 from synth.entities import Entity, EntityList, resolve_entities
 from synth.extraction import LEAST_SUMMARY, Extraction, extraction_shape
 from synth.subsets import plan_subsets
+from synth.names import names_in
 from synth.templates import check_places, document_part, fill, title_of
 
 TRIPLES = 40
@@ -55,6 +56,10 @@ class Entigraph(Acceptance, Generator[Document, Document]):
     """The longest summary, for engines that enforce a schema while decoding."""
     max_entities: int = 30
     """30 give 435 pairs and 4,060 triples: about 1.7M tokens with 40 % of them, the paper's mean per document."""
+    names_from_text: int = 0
+    """When fewer entities than this remain, names in the document's own text fill the list up: for teachers too small
+    to list them. The paper has no such step, so the default is none; how many came this way is a score of the summary.
+    """
     max_pairs: int | None = None
     """None writes about every pair, as the paper does; a number is for demonstrations."""
     max_triples: int | None = None
@@ -95,7 +100,12 @@ class Entigraph(Acceptance, Generator[Document, Document]):
         shape = extraction_shape(self.max_entities, self.summary_chars)
         found: Answer[Extraction] = await ask(question, returns=shape, sampling=self.extraction, tries=self.tries)
         listing = resolve_entities(found.value.entities, record.text, self.max_entities)
-        summary = self._summary(page, found, listing)
+        given = len(listing.entities)
+        if given < self.names_from_text:
+            wanted = min(self.names_from_text, self.max_entities)
+            own = names_in(record.text)
+            listing = resolve_entities([*(one.name for one in listing.entities), *own], record.text, wanted)
+        summary = self._summary(page, found, listing, given)
         if len(listing.entities) < 2:
             return [summary, _too_few(listing, found)]
         subsets = [tuple(listing.entities[at] for at in subset) for subset in self.plan(record, listing)]
@@ -120,7 +130,7 @@ class Entigraph(Acceptance, Generator[Document, Document]):
     def _extract_line(self, record: Document) -> str:
         return fill(self.extract_prompt, title=title_of(record))
 
-    def _summary(self, page: Page, found: Answer[Extraction], listing: EntityList) -> Document | BadReply:
+    def _summary(self, page: Page, found: Answer[Extraction], listing: EntityList, given: int) -> Document | BadReply:
         text = found.value.summary.strip()
         try:
             if not text:
@@ -131,6 +141,7 @@ class Entigraph(Acceptance, Generator[Document, Document]):
             return BadReply(bad.reason, f"summary: {bad.detail}", text=text, asks=found.keys)
         counts = {
             "entities": len(listing.entities),
+            "entities_from_text": max(0, len(listing.entities) - given),
             "entities_listed": listing.listed,
             "entities_merged": listing.merged,
             "entities_absent": listing.absent,
