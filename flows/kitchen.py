@@ -217,10 +217,11 @@ async def cook(kitchen: Kitchen) -> Outcome:
         from flows.arms import measure
 
         report, arms = await measure(kitchen, folder)
-    return Outcome(folder, report, "\n".join([_released(folder), *arms]))
+    return Outcome(folder, report, "\n".join([released_line(folder), *arms]))
 
 
-def _released(folder: Path) -> str:
+def released_line(folder: Path) -> str:
+    """A release in one line."""
     from mashbill.release import ReleaseManifest
 
     release = ReleaseManifest.read(folder)

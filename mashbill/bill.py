@@ -136,7 +136,7 @@ class Bill:
         if "engine" not in self.whole:
             return None
         name, fields = self.whole.at("engine").named()
-        return _loaded("engine", name, fields, ()), fields
+        return _loaded("engine", name, fields, self.folders), fields
 
 
 def read_bill(path: Path) -> Bill:

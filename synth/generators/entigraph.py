@@ -30,8 +30,8 @@ from synth.coverage import coverage_report
 from synth.entigraph_prompts import EXTRACT_PROMPT, EXTRACT_SYSTEM, RELATE_PROMPT, RELATE_SYSTEM
 from synth.entities import Entity, EntityList, resolve_entities
 from synth.extraction import LEAST_SUMMARY, Extraction, extraction_shape
-from synth.subsets import plan_subsets
 from synth.names import names_in
+from synth.subsets import plan_subsets
 from synth.templates import check_places, document_part, fill, title_of
 
 TRIPLES = 40

@@ -1,0 +1,38 @@
+"""The whole of a bill as a Prefect flow: synthesize, curate, train.
+
+The same stages as ``mashbill run`` without Prefect, and the same bytes. It runs with no server started by hand: Prefect
+starts one of its own for the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from prefect import flow
+
+from flows.curate import curate
+from flows.kitchen import Outcome, released_line
+from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of  # first: it sets Prefect's environment
+from flows.synthesize import synthesize
+from flows.train import train
+from mashbill.progress import Progress
+from mashbill.settings import Settings
+
+
+@flow(name="end_to_end", validate_parameters=False)
+async def end_to_end(bill: str) -> list[str]:
+    """The release's directory, then the report's and its lines where there is one."""
+    async with kitchen_of(bill):
+        await synthesize(bill)
+        release = await curate(bill)
+        return [release, *await train(bill)]
+
+
+def run_with_prefect(path: Path, settings: Settings, progress: Progress) -> Outcome:
+    """Run a bill under Prefect from a program that is not a flow."""
+    SETTINGS.set(settings)
+    WATCH.set(progress)
+    release, *report = asyncio.run(end_to_end(str(path)))
+    lines = [released_line(Path(release)), *report[1:]]
+    return Outcome(Path(release), Path(report[0]) if report else None, "\n".join(lines))

@@ -1,0 +1,100 @@
+"""The kitchen's stages as Prefect tasks: one task a stored step or arm, never one a record.
+
+Prefect schedules, retries and shows; it caches nothing (`NO_CACHE`): the store and the ledger already decide what is
+done, and two caches would disagree. Tasks hand on paths, never data. They share the kitchen of the flow that runs
+them, so an engine is started once a flow and a nested flow opens nothing twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from pathlib import Path
+
+# Before Prefect is imported: its own 20 s to start a server are too few on a small machine, it posts analytics unless
+# told not to, and its INFO lines go to its database one by one.
+for _name, _value in {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+from prefect import task  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+
+from flows.arms import evaluate_arms, measure, train_arm  # noqa: E402
+from flows.kitchen import Kitchen, kitchen_for  # noqa: E402
+from flows.training_section import read_evaluation, read_training  # noqa: E402
+from mashbill.progress import Progress, Silent  # noqa: E402
+from mashbill.settings import Settings  # noqa: E402
+
+_KITCHEN: ContextVar[Kitchen] = ContextVar("kitchen")
+WATCH: ContextVar[Progress] = ContextVar("watch", default=Silent())
+SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
+@contextlib.asynccontextmanager
+async def kitchen_of(bill: str) -> AsyncIterator[Kitchen]:
+    """The kitchen of the flow around us, or a new one."""
+    current = _KITCHEN.get(None)
+    if current is not None and current.bill.path == Path(bill):
+        yield current
+        return
+    async with kitchen_for(Path(bill), SETTINGS.get() or Settings.load(), WATCH.get()) as kitchen:
+        token = _KITCHEN.set(kitchen)
+        try:
+            yield kitchen
+        finally:
+            _KITCHEN.reset(token)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="read {name}")
+async def read_source(name: str) -> str:
+    """One source."""
+    return str((await _KITCHEN.get().source(name)).path)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="{stream} {index}: {label}")
+async def run_step(stream: str, index: int, label: str) -> str:
+    """One step of a stream; those before it are finished or done now."""
+    kitchen = _KITCHEN.get()
+    return str((await kitchen.step(kitchen.bill.streams[stream], index)).path)
+
+
+@task(cache_policy=NO_CACHE)
+async def publish_release() -> str:
+    """The release and its card."""
+    return str(await _KITCHEN.get().release())
+
+
+@task(cache_policy=NO_CACHE, task_run_name="train {arm}")
+async def train_student_of(arm: str, release: str) -> str:
+    """One arm's plan and student."""
+    kitchen = _KITCHEN.get()
+    await kitchen.release_engine()
+    trained = await train_arm(kitchen, Path(release), read_training(kitchen.bill), arm)
+    return str(trained.result.out)
+
+
+@task(cache_policy=NO_CACHE)
+async def evaluate_students(release: str) -> list[str]:
+    """Every arm and the base student on the questions."""
+    kitchen = _KITCHEN.get()
+    evaluation, training = read_evaluation(kitchen.bill), read_training(kitchen.bill)
+    if evaluation is None:
+        return []
+    plans = training.plans if training else {}
+    arms = {name: await train_arm(kitchen, Path(release), training, name) for name in plans}
+    return sorted(await evaluate_arms(kitchen, evaluation, arms))
+
+
+@task(cache_policy=NO_CACHE)
+async def write_the_report(release: str) -> list[str]:
+    """The report: its directory, then the lines to print."""
+    folder, lines = await measure(_KITCHEN.get(), Path(release))
+    return [str(folder), *lines]
