@@ -108,7 +108,7 @@ def report_identity(
         "recipe": "" if training is None else fingerprint((training.recipe, training.render)),
         "streams": {name: stored.manifest.fingerprint for name, stored in streams.items()},
         "questions": "" if evaluation is None else file_digest(evaluation.questions),
-        "evaluation": {} if evaluation is None else dict(evaluation.fields.value),
+        "evaluation": "" if evaluation is None else fingerprint(evaluation.spec),
     }
 
 
@@ -206,10 +206,10 @@ async def evaluate_arms(kitchen: Kitchen, evaluation: Evaluation, arms: Mapping[
 
 async def evaluate_arm(kitchen: Kitchen, evaluation: Evaluation, name: str, model: Path) -> EvalResult:
     """One student on the questions."""
-    from train.evaluate import EvalSpec, evaluate
+    from train.evaluate import evaluate
 
     kitchen.check()
-    spec = evaluation.fields.build(EvalSpec)
+    spec = evaluation.spec
     place = fingerprint((file_digest(evaluation.questions), spec))
     folder = "evaluations" if name == BASE else "students"
     who = fingerprint(student_identity(read_student(kitchen.bill))) if name == BASE else model.parent.name

@@ -173,6 +173,11 @@ def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path)
 async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> AsyncIterator[Kitchen]:
     """Open the means of a run; everything is closed and committed at the end, however it ends."""
     bill = read_bill(path)
+    if "train" in bill.whole or "evaluate" in bill.whole:
+        from flows.training_section import read_evaluation, read_training
+
+        # Before any work: a wrong field of the last stage must not cost the first.
+        read_training(bill), read_evaluation(bill)
     ledger = Ledger(settings.ledger)
     kitchen = Kitchen(bill, settings, progress, ledger)
     try:

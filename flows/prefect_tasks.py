@@ -34,7 +34,7 @@ from mashbill.progress import Progress, Silent  # noqa: E402
 from mashbill.settings import Settings  # noqa: E402
 
 _KITCHEN: ContextVar[Kitchen] = ContextVar("kitchen")
-WATCH: ContextVar[Progress] = ContextVar("watch", default=Silent())
+WATCH: ContextVar[Progress | None] = ContextVar("watch", default=None)
 SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 
@@ -45,7 +45,7 @@ async def kitchen_of(bill: str) -> AsyncIterator[Kitchen]:
     if current is not None and current.bill.path == Path(bill):
         yield current
         return
-    async with kitchen_for(Path(bill), SETTINGS.get() or Settings.load(), WATCH.get()) as kitchen:
+    async with kitchen_for(Path(bill), SETTINGS.get() or Settings.load(), WATCH.get() or Silent()) as kitchen:
         token = _KITCHEN.set(kitchen)
         try:
             yield kitchen

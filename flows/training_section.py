@@ -28,6 +28,7 @@ from pathlib import Path
 from mashbill.bill import Bill
 from mashbill.registry import nearest
 from mashbill.section import Section
+from train.eval_spec import EvalSpec
 from train.plan import PlanSpec
 from train.recipe import StudentSpec, TrainRecipe
 from train.render import RenderSpec
@@ -60,8 +61,7 @@ class Evaluation:
     """What the arms are asked."""
 
     questions: Path
-    fields: Section
-    """The other fields, for `train.evaluate.EvalSpec`, which wants torch to be imported."""
+    spec: EvalSpec
 
 
 def read_training(bill: Bill) -> Training | None:
@@ -117,7 +117,7 @@ def read_evaluation(bill: Bill) -> Evaluation | None:
     if not questions.is_file():
         section.at("questions").fail(f"no such file: {questions}")
     rest = {name: value for name, value in section.value.items() if name != "questions"}
-    return Evaluation(questions=questions, fields=dataclasses.replace(section, value=rest))
+    return Evaluation(questions=questions, spec=dataclasses.replace(section, value=rest).build(EvalSpec))
 
 
 def _part(section: Section, values: Mapping[str, object], names: list[str]) -> Section:

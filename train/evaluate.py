@@ -24,9 +24,10 @@ import torch
 from mashbill.errors import StoreError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import write_json, write_parquet
+from train.eval_spec import Choosing, EvalSpec
 from train.hardware import Hardware
 from train.identity import student_identity
-from train.marking import Choosing, Marked, mark_choice, mark_short
+from train.marking import Marked, mark_choice, mark_short
 from train.measures import Measures, Slice, measure, slices_of
 from train.questions import Question, read_questions
 from train.recipe import StudentSpec
@@ -36,20 +37,6 @@ from train.tokenizer import load_tokenizer
 from train.world import World
 
 EVALUATION, QUESTIONS = "evaluation.json", "questions.parquet"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalSpec:
-    """How questions are asked and answers judged; all of it identity."""
-
-    prompt: str = "Question: {question}\nAnswer:"
-    prior: str = "Answer:"
-    """What stands before an option when its likelihood without the question is taken, for ``pmi``."""
-    primary: Choosing = "per_character"
-    most_tokens: int = 24
-    """Of a greedy answer."""
-    seed: int = 0
-    """For the bootstrap."""
 
 
 @dataclass(frozen=True, kw_only=True)

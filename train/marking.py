@@ -20,13 +20,10 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from train.eval_spec import Choosing
 from train.questions import Question
 from train.scoring import Score
-
-Choosing = Literal["per_character", "sum", "pmi"]
-CHOOSINGS: tuple[Choosing, ...] = get_args(Choosing)
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
