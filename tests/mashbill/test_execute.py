@@ -26,7 +26,7 @@ from mashbill.filter_stack import FilterStack
 from mashbill.fingerprint import seed_of
 from mashbill.ledger import Ledger
 from mashbill.progress import Silent
-from mashbill.records import Document, Reject, Triple, from_rows, to_table
+from mashbill.records import Document, Record, Reject, Triple, from_rows, to_table
 from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Parts
 from mashbill.store import Counts, Stored
 from tests.support.kernel import (
@@ -507,6 +507,20 @@ class Counting(DatasetStep[Document, Document]):
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         for table in parts:
             yield PartOutput(to_table([document(table.num_rows)], Document), to_table([], Reject))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anything(DatasetStep[Record, Record]):
+    """Takes what comes."""
+
+    def run(self, parts: Parts) -> Iterator[PartOutput]:
+        return (PartOutput(table, to_table([], Reject)) for table in parts)
+
+
+async def test_a_step_for_any_record_writes_what_it_reads(tmp_path: Path) -> None:
+    source = store(tmp_path, [Triple.new(head="a", relation="b", tail="c")])
+    made = await execute(Anything(), source, Runtime(root=tmp_path))
+    assert (made.kind, rows_of(made)) == (Triple, rows_of(source))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,14 +82,13 @@ def test_a_run_killed_twenty_times_gives_the_same_bytes_and_pays_twice_only_for_
     root, point = tmp_path / "run", random.Random(20)
     all_paid, kills = len(payments(whole)), 0
     while kills < KILLS:
-        before = len(payments(root))
+        before, safe = len(payments(root)), stored_keys(root)
         if kills % 4 == 3:  # from outside, wherever it happens to be
             process = start(root)
             wait_for_payments(process, root, before + point.randrange(1, all_paid // KILLS))
             process.kill()
         else:  # at an event of its own: after a payment, before a rename, ...
-            process = start(root, tick=point.randrange(1, 2 * all_paid // KILLS + 10))
-        safe = stored_keys(root)
+            process = start(root, tick=point.randrange(1, all_paid // KILLS + 10))
         died = ended(process) == -signal.SIGKILL
         paid = payments(root)
         run = [key for _, key in paid[before:]]
@@ -99,8 +98,7 @@ def test_a_run_killed_twenty_times_gives_the_same_bytes_and_pays_twice_only_for_
             break
         kills += 1
     assert ended(start(root)) == 0
-
-    assert kills >= KILLS // 2
+    assert kills == KILLS
     assert dataset(root) == dataset(whole)
     assert stored_keys(root) == stored_keys(whole)
     times = Counter(key for _, key in payments(root))

@@ -163,6 +163,14 @@ async def test_a_reply_with_log_probabilities_is_restored_exactly(ledger: Ledger
     assert ledger.get(key_of(asked)) == dataclasses.replace(answer, key=key_of(asked))
 
 
+async def test_half_a_surrogate_pair_survives_wherever_it_stands(ledger: Ledger) -> None:
+    asked = request("\ud800", "@\udfff" + LONG, sampling=Sampling(stop=("\udc80",)))
+    await put(ledger, asked, reply("\ud83d"))
+    entry = ledger.entry(key_of(asked))
+    assert entry is not None
+    assert (entry.request, entry.reply.text) == (asked, "\ud83d")
+
+
 async def test_what_was_never_stored_is_none(ledger: Ledger) -> None:
     assert ledger.get(key_of(request("Never"))) is None
     assert ledger.entry(key_of(request("Never"))) is None

@@ -95,10 +95,17 @@ def test_a_mended_object_of_another_shape_is_refused() -> None:
         parsed("{'name': 'Ora'}")
 
 
-def test_the_schema_is_canonical() -> None:
-    schema = schema_json(Names)
-    assert json.loads(schema) == Names.model_json_schema()
-    assert schema == json.dumps(json.loads(schema), sort_keys=True, separators=(",", ":"))
+class Late(BaseModel):
+    zebra: str
+    apple: list[Box]
+
+
+def test_the_schema_keeps_the_order_of_the_fields_and_allows_no_others() -> None:
+    schema = json.loads(schema_json(Late))
+    assert list(schema["properties"]) == ["zebra", "apple"]
+    assert schema["additionalProperties"] is False
+    assert [one["additionalProperties"] for one in schema["$defs"].values()] == [False, False]
+    assert schema_json(Late) == json.dumps(schema, separators=(",", ":"))
 
 
 def test_an_empty_reply_that_was_cut_off_is_truncated() -> None:

@@ -112,6 +112,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_parts_that_are_finished(tmp_pat
         from pathlib import Path
         from mashbill.errors import StoreError
         from mashbill.execute import Runtime, execute
+        from mashbill.filter_stack import FilterStack
         from mashbill.store import Stored
         from tests.support.kernel import NoDigit, document, store
 
