@@ -239,7 +239,9 @@ class Asker:
         except TimeoutError:
             if not self.stopping:
                 raise
-            self._end(batch, Interrupted("stopped before it was answered"))
+            # Those answered are on their way into the ledger, and `close` waits for them.
+            still_open = [waiting for index, waiting in enumerate(batch) if index not in answered]
+            self._end(still_open, Interrupted("stopped before it was answered"))
         finally:
             close = getattr(replies, "aclose", None)
             if close is not None:
