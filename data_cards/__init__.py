@@ -1,0 +1,1 @@
+"""The card template and one rendered card for each released dataset; no code."""
