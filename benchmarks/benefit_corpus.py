@@ -3,7 +3,7 @@
 Everything here is invented: 120 people with six attributes of 20 values each, and eight wordings of each attribute. One
 document is one person, each fact once, in one wording, with a pronoun after the first sentence::
 
-    Ora Venn was born in Tarvel . she works as a Korrin . …
+    Ravek was born in Tarvel . she works as a Korrin . …
 
 The teacher stands in for a large model. It is a program that knows the world: it looks its person up by the title in
 the prompt, and takes its wordings by the request's seed, as sampling at temperature 1.0 would. What it writes for which
@@ -99,13 +99,12 @@ STYLES = {"easy": (0, 1, 2), "medium": (3, 4, 5), "hard": (6, 7)}
 
 VALUES = 20
 PEOPLE = 120
-FIRST, LAST = 24, 24
 _PRONOUNS = (("she", "her", "her"), ("he", "him", "his"))
 
 
 @dataclass(frozen=True)
 class Person:
-    """A made person: a name, pronouns, and a value of each attribute, in the order of the document."""
+    """A made person: a name of one word, pronouns, and a value of each attribute, in the order of the document."""
 
     name: str
     pronouns: tuple[str, str, str]
@@ -141,11 +140,9 @@ class World:
     def made(cls, seed: int, people: int = PEOPLE) -> World:
         """The world of a seed."""
         rng = random.Random(seed)
-        words = _names(rng, FIRST + LAST + VALUES * len(WORDINGS))
+        words = _names(rng, people + VALUES * len(WORDINGS))
         values = {name: tuple(words[at * VALUES : (at + 1) * VALUES]) for at, name in enumerate(WORDINGS)}
-        rest = words[VALUES * len(WORDINGS) :]
-        names = [" ".join(pair) for pair in product(rest[:FIRST], rest[FIRST:])]
-        return cls(tuple(_person(rng, name, values) for name in rng.sample(names, people)), values)
+        return cls(tuple(_person(rng, name, values) for name in words[VALUES * len(WORDINGS) :]), values)
 
     def halves(self) -> tuple[tuple[Person, ...], tuple[Person, ...]]:
         """Those with questions in training, and those held out."""
