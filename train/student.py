@@ -12,11 +12,15 @@ from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from mashbill.errors import BillError, InputError
 from train.identity import checkpoint_dir
 from train.recipe import BYTES, Scratch, StudentSpec
 from train.tokenizer import StudentTokenizer, byte_tokenizer, load_tokenizer
+
+# Its bars for loading and writing a few hundred tensors would stand between the lines of the run's own progress.
+disable_progress_bar()
 
 
 @dataclass(frozen=True)
