@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 from collections import deque
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ class Answer(Generic[T]):
     """Ledger keys of every reply it took, the last one this one's."""
     step: str
     engine: str
+    step_fingerprint: str = ""
     repaired: bool = False
     """The JSON was mended (quotes, commas, fences) before it parsed."""
 
@@ -73,6 +75,7 @@ class Answer(Generic[T]):
         earlier = [key for answer in before for key in answer.keys]
         return Made(
             step=self.step,
+            step_fingerprint=self.step_fingerprint,
             engine=self.engine,
             asks=tuple(dict.fromkeys([*earlier, *self.keys])),
             sampling=sampling_json(self.request.sampling),
@@ -106,10 +109,25 @@ class Usage:
 
 @dataclass(slots=True)
 class _Waiting:
+    """One request on its way, and everybody who asked for it: each has a future of his own, and may be gone."""
+
     key: str
     request: Request
     draw: int
-    done: asyncio.Future[Reply]
+    askers: list[asyncio.Future[tuple[Reply, bool]]]
+
+    def settle(self, outcome: Reply | BaseException, replayed: bool = False) -> None:
+        """Tell everybody. The first has paid for it, unless it is replayed; the others share it."""
+        for asker in self.askers:
+            if asker.done():
+                pass
+            elif isinstance(outcome, BaseException):
+                asker.set_exception(outcome)
+                # Whoever asked may be gone already; the error reaches the run by another of its asks.
+                asker.exception()
+            else:
+                asker.set_result((outcome, replayed))
+            replayed = True
 
 
 @dataclass
@@ -120,8 +138,10 @@ class Asker:
     ledger: Ledger
     usage: Usage = field(default_factory=Usage)
     stopping: bool = False
+    _asked: list[_Waiting] = field(default_factory=list)
+    """Not yet looked up in the ledger."""
     _queue: deque[_Waiting] = field(default_factory=deque)
-    _inflight: dict[str, asyncio.Future[Reply]] = field(default_factory=dict)
+    _inflight: dict[str, _Waiting] = field(default_factory=dict)
     _idle: deque[asyncio.Future[None]] = field(default_factory=deque)
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
     _starting: asyncio.Task[None] | None = None
@@ -133,10 +153,18 @@ class Asker:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @functools.cached_property
+    def identity(self) -> str:
+        """The engine's identity, taken once: a key needs it for each ask."""
+        return self.engine.identity
+
     async def close(self) -> None:
         """Stop the workers and close the engine; the ledger stays open. After `stop`, what is in flight ends first."""
+        self._look_up()
         while self.stopping and self._inflight:
-            await asyncio.wait(list(self._inflight.values()))
+            # Futures of our own: those of askers that were cancelled are done before the reply is stored.
+            ends = [self._joined(waiting) for waiting in self._inflight.values()]
+            await asyncio.wait(ends)
         for worker in self._workers:
             worker.cancel()
         for worker in self._workers:
@@ -160,21 +188,40 @@ class Asker:
 
     async def reply(self, key: str, request: Request, draw: int) -> tuple[Reply, bool]:
         """The reply to a request and whether it came from the ledger; paid for once, however often it is asked."""
-        shared = self._inflight.get(key)
-        if shared is not None:
-            return await asyncio.shield(shared), True
-        stored = self.ledger.get(key)
-        if stored is not None:
-            return stored, True
-        if self.stopping:
-            raise Interrupted("stopped before it was asked")
-        if self._failure is not None:
-            raise self._failure
-        done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._inflight[key] = done
-        self._queue.append(_Waiting(key, request, draw, done))
-        self._staff()
-        return await asyncio.shield(done), False
+        waiting = self._inflight.get(key)
+        if waiting is None:
+            waiting = self._inflight[key] = _Waiting(key, request, draw, [])
+            if not self._asked:
+                asyncio.get_running_loop().call_soon(self._look_up)
+            self._asked.append(waiting)
+        return await self._joined(waiting)
+
+    @staticmethod
+    def _joined(waiting: _Waiting) -> asyncio.Future[tuple[Reply, bool]]:
+        done: asyncio.Future[tuple[Reply, bool]] = asyncio.get_running_loop().create_future()
+        waiting.askers.append(done)
+        return done
+
+    def _look_up(self) -> None:
+        """Look in the ledger for all that was asked in this turn of the loop, and queue what is not there."""
+        asked, self._asked = self._asked, []
+        try:
+            stored = self.ledger.get_all([waiting.key for waiting in asked])
+        except Exception as error:
+            self._end(asked, error)
+            return
+        for waiting in asked:
+            reply = stored.get(waiting.key)
+            if reply is not None:
+                self._forget(waiting)
+                waiting.settle(reply, replayed=True)
+            elif self.stopping:
+                self._fail(waiting, Interrupted("stopped before it was asked"))
+            elif self._failure is not None:
+                self._fail(waiting, self._failure)
+            else:
+                self._queue.append(waiting)
+                self._staff()
 
     def _staff(self) -> None:
         """Wake one idle worker, not all of them; hire one more while the engine takes more calls."""
@@ -226,16 +273,20 @@ class Asker:
         replies = self.engine.complete([waiting.request for waiting in batch])
         try:
             while True:
-                async with asyncio.timeout(self._patience(answered, batch)):
+                patience = self._patience(answered, batch)
+                if patience is None:
                     index, reply = await anext(replies)
+                else:
+                    async with asyncio.timeout(patience):
+                        index, reply = await anext(replies)
                 if index in answered or not 0 <= index < len(batch):
-                    raise EngineGarbage(f"{self.engine.identity} answered request {index} twice, or none such exists")
+                    raise EngineGarbage(f"{self.identity} answered request {index} twice, or none such exists")
                 answered.add(index)
                 self._store(batch[index], reply)
         except StopAsyncIteration:
             missing = len(batch) - len(answered)
             if missing:
-                raise EngineGarbage(f"{self.engine.identity} left {missing} of {len(batch)} requests open") from None
+                raise EngineGarbage(f"{self.identity} left {missing} of {len(batch)} requests open") from None
         except TimeoutError:
             if not self.stopping:
                 raise
@@ -254,31 +305,36 @@ class Asker:
         return None
 
     def _store(self, waiting: _Waiting, reply: Reply) -> None:
-        durable = self.ledger.put(waiting.key, self.engine.identity, waiting.request, waiting.draw, reply)
+        def settled(outcome: Reply | Exception) -> None:
+            self._forget(waiting)
+            waiting.settle(outcome if isinstance(outcome, Exception) else _with_key(outcome, waiting.key))
 
-        def settle(stored: asyncio.Future[Reply]) -> None:
-            self._inflight.pop(waiting.key, None)
-            if waiting.done.done():
-                return
-            error = stored.exception()
-            if error is not None:
-                waiting.done.set_exception(error)
-                waiting.done.exception()  # as in _fail: whoever asked may be gone
-            else:
-                waiting.done.set_result(replace(stored.result(), key=waiting.key))
-
-        durable.add_done_callback(settle)
+        self.ledger.store(waiting.key, self.identity, waiting.request, waiting.draw, reply, settled)
 
     def _end(self, batch: Sequence[_Waiting], error: BaseException) -> None:
         for waiting in batch:
             self._fail(waiting, error)
 
     def _fail(self, waiting: _Waiting, error: BaseException) -> None:
-        self._inflight.pop(waiting.key, None)
-        if not waiting.done.done():
-            waiting.done.set_exception(error)
-            # Whoever asked may be gone already; the error reaches the run by another of its asks.
-            waiting.done.exception()
+        self._forget(waiting)
+        waiting.settle(error)
+
+    def _forget(self, waiting: _Waiting) -> None:
+        # One that failed may have been asked again by now, under the same key.
+        if self._inflight.get(waiting.key) is waiting:
+            del self._inflight[waiting.key]
+
+
+def _with_key(reply: Reply, key: str) -> Reply:
+    # Written out: `replace` takes three times as long.
+    return Reply(
+        text=reply.text,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        logprobs=reply.logprobs,
+        key=key,
+    )
 
 
 @dataclass(slots=True)
@@ -288,6 +344,7 @@ class Ask:
     asker: Asker
     record_id: str
     step: str
+    step_fingerprint: str = ""
     usage: Usage = field(default_factory=Usage)
 
     @overload
@@ -340,7 +397,7 @@ class Ask:
             if returns is None:
                 if not reply.text.strip():
                     raise BadReply("empty", "the reply holds no text", asks=tuple(keys))
-                return Answer(reply.text, reply, request, tuple(keys), self.step, self.asker.engine.identity)
+                return self._answer(reply.text, reply, request, keys)
             try:
                 value, repaired = parse_reply(reply, returns)
             except NotTheShape as wrong:
@@ -348,14 +405,18 @@ class Ask:
                     raise BadReply(wrong.reason, wrong.detail, text=reply.text, asks=tuple(keys)) from None
                 request = replace(request, messages=(*question, *_complaint(reply, wrong)))
                 continue
-            return Answer(value, reply, request, tuple(keys), self.step, self.asker.engine.identity, repaired)
+            return self._answer(value, reply, request, keys, repaired)
         raise AssertionError("unreachable: the last try returns or raises")
 
+    def _answer(self, value: T, reply: Reply, request: Request, keys: list[str], repaired: bool = False) -> Answer[T]:
+        by = self.step, self.asker.identity, self.step_fingerprint
+        return Answer(value, reply, request, tuple(keys), *by, repaired=repaired)
+
     async def _once(self, request: Request, draw: int, attempt: int) -> tuple[Request, Reply]:
-        base = request_bytes(request)
-        seeded = replace(request, seed=0 if request.sampling.temperature == 0 else self._seed(base, draw, attempt))
-        key = reply_key(self.asker.engine.identity, base, seeded.seed, draw)
-        reply, replayed = await self.asker.reply(key, seeded, draw)
+        base, sampling = request_bytes(request), request.sampling
+        seed = 0 if sampling.temperature == 0 else self._seed(base, draw, attempt)
+        seeded = Request(messages=request.messages, sampling=sampling, schema=request.schema, seed=seed)
+        reply, replayed = await self.asker.reply(reply_key(self.asker.identity, base, seed, draw), seeded, draw)
         self.usage.add(reply, replayed)
         self.asker.usage.add(reply, replayed)
         return seeded, reply

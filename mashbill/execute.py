@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,11 +27,13 @@ from mashbill.errors import BadReply, EngineError, LedgerError, MashbillError, S
 from mashbill.filter_stack import FilterStack, apply_filters, label_of
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.progress import Progress, Silent
-from mashbill.records import Record, Reject, from_rows, to_row, to_table
+from mashbill.records import Record, Reject, from_table, to_row, to_table
 from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Step
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Counts, Manifest, PartEntry, Stored, Tally, file_digest, part_name, write_json, write_parquet
 
 _COUNTS_KEY = "mashbill.counts"
+TOLD_EVERY = 0.1
+"""Seconds between two words to the watcher: terminals show four a second, and a word costs more than a record."""
 SHOWN = 1000
 """Rejects kept to be read when the policy stops a step in the middle of its parts."""
 
@@ -45,7 +48,7 @@ class RejectPolicy:
     share: float = 0.5
     after: int = 50
 
-    def broken_by(self, counts: Counts) -> bool:
+    def broken_by(self, counts: Counts | Tally) -> bool:
         """Whether these counts are over the line."""
         return counts.attempts >= self.after and counts.rejects > self.share * counts.attempts
 
@@ -280,19 +283,14 @@ class _Run:
     async def _generate(self, step: Generator[Any, Any]) -> None:
         if self.runtime.asker is None:
             raise StepFailed(f"{step.name} asks a model but the run has no engine")
-        free = asyncio.Semaphore(self.runtime.records_in_flight)
-        live = _Live(self.counts)
+        live = _Live()
+        live.tally.add(self.counts)
         try:
             async with asyncio.TaskGroup() as group:
-                for index in range(len(self.source)):
-                    if index in self.parts:
-                        continue
-                    records = from_rows(self.source.table(index).to_pylist(), self.source.kind)
-                    makes = []
-                    for record in records:
-                        await free.acquire()
-                        makes.append(group.create_task(self._make(step, record, free, live)))
-                    group.create_task(self._part(index, makes, live))
+                records = self._records(group)
+                # Workers that go from record to record: a task for each record would cost 8 microseconds of it.
+                for _ in range(self.runtime.records_in_flight):
+                    group.create_task(self._work(step, records, group, live))
         except BaseExceptionGroup as several:
             worst = _worst(several)
             if isinstance(worst, TooManyRejects):
@@ -300,17 +298,56 @@ class _Run:
                 await asyncio.to_thread(write_parquet, self._stopped, self._table(live.rejects, Reject))
             raise worst from worst.__cause__
 
-    async def _part(self, index: int, makes: list[asyncio.Task[_Made]], live: _Live) -> None:
-        made = [await task for task in makes]
-        counts = sum((one.counts for one in made), Counts())
+        self._advance(live.tally)
+
+    def _records(self, group: asyncio.TaskGroup) -> Iterator[tuple[_Part, int, Record]]:
+        """Every record of the parts that are not done, with its part and its place there."""
+        for index in range(len(self.source)):
+            if index in self.parts:
+                continue
+            records = from_table(self.source.table(index), self.source.kind)
+            part = _Part(index, [None] * len(records), len(records))
+            if not records:
+                group.create_task(self._end_of(part))
+            for place, record in enumerate(records):
+                yield part, place, record
+
+    async def _work(
+        self,
+        step: Generator[Any, Any],
+        records: Iterator[tuple[_Part, int, Record]],
+        group: asyncio.TaskGroup,
+        live: _Live,
+    ) -> None:
+        for part, place, record in records:
+            made = part.made[place] = await self._make(step, record)
+            part.tally.add(made.tally)
+            part.left -= 1
+            if not part.left:
+                group.create_task(self._end_of(part))
+            live.tally.add(made.tally)
+            live.rejects.extend(made.rejects)
+            if self.policy.broken_by(live.tally):
+                self._check(live.tally.counts())
+            if live.due():
+                self._advance(live.tally)
+            if not made.tally.asks:
+                await asyncio.sleep(0)  # a step that asks nothing must let the others, and a stop, have their turn
+
+    def _advance(self, tally: Tally) -> None:
+        assert self.runtime.asker is not None
+        self.runtime.progress.advance(label_of(self.step), tally.counts(), self.runtime.asker.usage)
+
+    async def _end_of(self, part: _Part) -> None:
+        made = [one for one in part.made if one is not None]
         kept, rejects = [row for one in made for row in one.rows], [reject for one in made for reject in one.rejects]
         output = PartOutput(kept=self._table(kept, self.kind), rejects=self._table(rejects, Reject))
-        await asyncio.to_thread(self._write, index, output, counts)
+        await asyncio.to_thread(self._write, part.index, output, part.tally.counts())
 
     def _table(self, rows: Iterable[Record], kind: type[Record]) -> pa.Table:
         try:
             return to_table(rows, kind)
-        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        except (pa.ArrowException, ValueError, TypeError, AttributeError, OverflowError):
             for row in rows:
                 self._storable(row, kind)
             raise
@@ -324,9 +361,9 @@ class _Run:
                 f"{error}; check the types of its fields"
             ) from error
 
-    async def _make(self, step: Generator[Any, Any], record: Record, free: asyncio.Semaphore, live: _Live) -> _Made:
+    async def _make(self, step: Generator[Any, Any], record: Record) -> _Made:
         assert self.runtime.asker is not None
-        ask = Ask(self.runtime.asker, record.id, step.name)
+        ask = Ask(self.runtime.asker, record.id, step.name, self.digest)
         try:
             outcomes = self._checked(list(await step.make(record, ask)))
         except BadReply as bad:
@@ -338,14 +375,7 @@ class _Run:
                 f"{step.name} failed on record {record.id} ({record.source or 'no source'}): {error!r}; "
                 "it is a bug in the step: mend it and run the same command again, replies already paid for are kept"
             ) from error
-        finally:
-            free.release()
-        made = self._account(step, record, outcomes, ask.usage)
-        live.counts += made.counts
-        live.rejects.extend(made.rejects)
-        self._check(live.counts)
-        self.runtime.progress.advance(label_of(self.step), live.counts, self.runtime.asker.usage)
-        return made
+        return self._account(step, record, outcomes, ask.usage)
 
     def _checked(self, outcomes: list[Any]) -> list[Any]:
         for one in outcomes:
@@ -361,37 +391,61 @@ class _Run:
         rejects = [reject_of(bad, record, step.name) for bad in outcomes if isinstance(bad, BadReply)]
         if not outcomes:
             rejects = [reject_of(BadReply("nothing_made", "the step returned no row"), record, step.name)]
-        reasons = Counter(reject.reason for reject in rejects)
-        counts = Counts(
+        tally = Tally(
             read=1,
             attempts=len(rows) + len(rejects),
             kept=len(rows),
-            rejected=dict(sorted(reasons.items())),
+            rejected=Counter(reject.reason for reject in rejects) if rejects else {},
             barren=0 if rows else 1,
             asks=usage.asks,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
+            rejects=len(rejects),
         )
-        return _Made(rows, rejects, counts)
+        return _Made(rows, rejects, tally)
 
     def _stamped(self, row: Record) -> Record:
-        return replace(row, made=replace(row.made, step_fingerprint=self.digest)) if row.made.step else row
+        # What an answer made has its stamp already; this is for what a step put together by itself.
+        if not row.made.step or row.made.step_fingerprint == self.digest:
+            return row
+        return replace(row, made=replace(row.made, step_fingerprint=self.digest))
 
 
 @dataclass
 class _Live:
     """Counts over all parts under way, for the reject policy and the watcher."""
 
-    counts: Counts
+    tally: Tally = field(default_factory=Tally)
     rejects: deque[Reject] = field(default_factory=lambda: deque(maxlen=SHOWN))
     """The latest, to be read when the policy stops the step."""
+    _told: float = float("-inf")
+
+    def due(self) -> bool:
+        """Whether the watcher has not been told for a while."""
+        now = time.monotonic()
+        if now - self._told < TOLD_EVERY:
+            return False
+        self._told = now
+        return True
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
+    """What came of one record."""
+
     rows: list[Record]
     rejects: list[Reject]
-    counts: Counts
+    tally: Tally
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part under way: what came of each of its records, in their order."""
+
+    index: int
+    made: list[_Made | None]
+    left: int
+    tally: Tally = field(default_factory=Tally)
 
 
 def _worst(several: BaseExceptionGroup[BaseException]) -> BaseException:

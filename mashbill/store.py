@@ -131,6 +131,48 @@ class Counts(BaseModel):
         )
 
 
+@dataclass(slots=True)
+class Tally:
+    """Counts that are still growing: to add to a `Counts`, which is checked and frozen, takes 9 microseconds."""
+
+    read: int = 0
+    attempts: int = 0
+    kept: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    barren: int = 0
+    asks: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    rejects: int = 0
+    """The sum of `rejected`."""
+
+    def add(self, more: Counts | Tally) -> None:
+        """Add these."""
+        self.read += more.read
+        self.attempts += more.attempts
+        self.kept += more.kept
+        self.barren += more.barren
+        self.asks += more.asks
+        self.prompt_tokens += more.prompt_tokens
+        self.completion_tokens += more.completion_tokens
+        self.rejects += more.rejects
+        for reason, count in more.rejected.items():
+            self.rejected[reason] = self.rejected.get(reason, 0) + count
+
+    def counts(self) -> Counts:
+        """What it comes to."""
+        return Counts(
+            read=self.read,
+            attempts=self.attempts,
+            kept=self.kept,
+            rejected=dict(sorted(self.rejected.items())),
+            barren=self.barren,
+            asks=self.asks,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+        )
+
+
 class PartEntry(BaseModel):
     """One part in a manifest."""
 
