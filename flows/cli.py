@@ -101,7 +101,9 @@ def run(
 @app.command()
 def plan(
     bill: BillPath,
-    probe: Annotated[int, typer.Option(metavar="N", help="Ask the model about N records to measure, first.")] = 0,
+    probe: Annotated[
+        int, typer.Option(metavar="N", help="Records of each stream to ask the model about; 0 asks nothing.")
+    ] = 2,
     prices: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Prices per million tokens.", show_default=False)
     ] = None,

@@ -1,0 +1,256 @@
+"""What a bill would ask, take and cost, from a probe of a few records.
+
+The probe asks the real engine; its replies are in the ledger, so the run that follows does not pay for them again. ::
+
+    $ mashbill plan tolvarey.yaml --probe 2 --prices prices.toml
+    STREAM     RECORDS  PROBED  ASKS  PROMPT TOKENS  NEW TOKENS      TIME      COST
+    entigraph       12       2   198    312,000 ± 9 %  41,000 ± 22 %  9:40   0.41 USD
+
+Prices are a TOML file with a table for each model, in money per million tokens::
+
+    currency = "USD"
+    ["openai/qwen3-8b@2026-04-28"]
+    input = 0.10
+    output = 0.40
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.kitchen import Kitchen, kitchen_for
+from mashbill.ask import Ask
+from mashbill.bill import Stream
+from mashbill.errors import BadReply, SettingsError
+from mashbill.fingerprint import content_id
+from mashbill.progress import Silent
+from mashbill.records import Record, from_rows
+from mashbill.settings import Settings
+from mashbill.step import Generator
+from mashbill.store import Stored
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A sum over all records, reckoned from the probed ones: mean times records, with a 95 % interval."""
+
+    value: float
+    spread: float
+    """Half the interval; 0 when all were probed, infinite when only one of several was."""
+
+    def __str__(self) -> str:
+        """``41,000 ± 22 %``."""
+        if self.value == 0 or self.spread == 0:
+            return f"{self.value:,.0f}"
+        if math.isinf(self.spread):
+            return f"about {self.value:,.0f}"
+        return f"{self.value:,.0f} ± {100 * self.spread / self.value:.0f} %"
+
+
+@dataclass(frozen=True)
+class StreamEstimate:
+    """One generating stream."""
+
+    name: str
+    step: str
+    records: int
+    probed: int
+    asks: Amount
+    prompt_tokens: Amount
+    completion_tokens: Amount
+    kept: Amount
+    seconds: float
+    """For all records, at the speed of the probe; 0 when every reply came from the ledger."""
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a bill would take."""
+
+    name: str
+    sources: Mapping[str, int]
+    streams: Sequence[StreamEstimate]
+    training: Mapping[str, int]
+    """Arm -> tokens."""
+    currency: str
+    notes: Sequence[str]
+
+    def render(self) -> str:
+        """The estimate as text."""
+        read = ", ".join(f"{count:,} records from {name}" for name, count in self.sources.items())
+        lines = [f"{self.name}: reads {read}"]
+        if self.streams:
+            heads = [
+                "STREAM",
+                "STEP",
+                "RECORDS",
+                "PROBED",
+                "ASKS",
+                "PROMPT TOKENS",
+                "NEW TOKENS",
+                "ROWS",
+                "TIME",
+                "COST",
+            ]
+            lines += ["", *_aligned(heads, [self._row(one) for one in self.streams])]
+        if self.training:
+            arms = ", ".join(f"{name} {tokens:,}" for name, tokens in self.training.items())
+            lines += ["", f"trains {len(self.training)} students, tokens each: {arms}"]
+        return "\n".join([*lines, *(["", *self.notes] if self.notes else [])])
+
+    def _row(self, one: StreamEstimate) -> list[str]:
+        if not one.probed:
+            return [one.name, one.step, f"{one.records:,}", "0", *["?"] * 6]
+        minutes, seconds = divmod(round(one.seconds), 60)
+        shown = f"{minutes}:{seconds:02d}" if one.seconds else "–"
+        cost = "–" if one.cost is None else f"{one.cost:,.2f} {self.currency}"
+        amounts = [str(amount) for amount in (one.asks, one.prompt_tokens, one.completion_tokens, one.kept)]
+        return [one.name, one.step, f"{one.records:,}", f"{one.probed:,}", *amounts, shown, cost]
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What one record took."""
+
+    asks: int
+    prompt_tokens: int
+    completion_tokens: int
+    kept: int
+
+
+def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns padded to their widest cell; names left, numbers right."""
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [heads, *rows]
+    ]
+
+
+def estimate_bill(path: Path, settings: Settings, *, probe: int = 2, prices: Path | None = None) -> Estimate:
+    """Read a bill's sources and ask about `probe` records of each generating stream; 0 asks nothing.
+
+    Raises:
+        SettingsError: for a price file that cannot be read.
+        MashbillError: as a run would.
+    """
+    table = _prices(prices)
+
+    async def run() -> Estimate:
+        async with kitchen_for(path, settings, Silent()) as kitchen:
+            return await _estimate(kitchen, probe, table)
+
+    return asyncio.run(run())
+
+
+async def _estimate(kitchen: Kitchen, probe: int, prices: Mapping[str, Any]) -> Estimate:
+    bill = kitchen.bill
+    sources = {name: (await kitchen.source(name)).manifest.counts.kept for name in bill.sources}
+    streams = [await _stream(kitchen, stream, probe, prices) for stream in bill.streams.values() if stream.generates]
+    training: dict[str, int] = {}
+    if "train" in bill.whole:
+        from flows.training_section import read_training
+
+        spec = read_training(bill)
+        training = {name: plan.tokens for name, plan in spec.plans.items()} if spec else {}
+    notes = []
+    if streams and not probe:
+        notes.append("nothing was asked; `--probe 2` asks about two records of each stream and reckons from them")
+    if any(one.probed and not one.seconds for one in streams):
+        notes.append("time is not known: every reply of the probe was in the ledger already")
+    return Estimate(bill.name, sources, streams, training, str(prices.get("currency", "")), notes)
+
+
+async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: Mapping[str, Any]) -> StreamEstimate:
+    first = next(index for index, step in enumerate(stream.steps) if isinstance(step, Generator))
+    step = stream.steps[first]
+    assert isinstance(step, Generator)
+    before = await kitchen.step(stream, first - 1)
+    total = before.manifest.counts.kept
+    chosen = _sample(before, min(probe, total), kitchen.bill.seed)
+    started = time.perf_counter()
+    probes = [await _ask_about(kitchen, step, record) for record in chosen]
+    took = time.perf_counter() - started
+    asker = kitchen.runtime.asker
+    fresh = asker is not None and asker.usage.asks > asker.usage.replayed
+    amounts = {name: _amount([getattr(one, name) for one in probes], total) for name in _Probe.__dataclass_fields__}
+    price = prices.get(asker.engine.identity) if asker is not None else None
+    return StreamEstimate(
+        name=stream.name,
+        step=step.name,
+        records=total,
+        probed=len(chosen),
+        seconds=took / len(chosen) * total if chosen and fresh else 0.0,
+        cost=None if price is None else _cost(amounts, price),
+        **amounts,
+    )
+
+
+def _sample(stored: Stored, count: int, seed: int) -> list[Record]:
+    """Records by the order of a hash: the same ones whenever the bill is planned, from anywhere in the source."""
+    ids = [(content_id("probe", seed, one), part) for part in range(len(stored)) for one in _ids(stored, part)]
+    wanted = {digest for digest, _ in sorted(ids)[:count]}
+    parts = sorted({part for digest, part in ids if digest in wanted})
+    records = [record for part in parts for record in from_rows(stored.table(part).to_pylist(), stored.kind)]
+    return [record for record in records if content_id("probe", seed, record.id) in wanted]
+
+
+def _ids(stored: Stored, part: int) -> list[str]:
+    return list(stored.table(part, ["id"]).column("id").to_pylist())
+
+
+async def _ask_about(kitchen: Kitchen, step: Generator[Any, Any], record: Record) -> _Probe:
+    asker = kitchen.runtime.asker
+    assert asker is not None
+    ask = Ask(asker, record.id, step.name)
+    try:
+        made = list(await step.make(record, ask))
+    except BadReply:
+        made = []
+    kept = sum(isinstance(row, Record) for row in made)
+    return _Probe(ask.usage.asks, ask.usage.prompt_tokens, ask.usage.completion_tokens, kept)
+
+
+def _amount(values: Sequence[float], total: int) -> Amount:
+    """Mean times total; the interval is the normal one with the correction for a finite population."""
+    if not values:
+        return Amount(0.0, math.inf)
+    mean, count = math.fsum(values) / len(values), len(values)
+    if count == total:
+        return Amount(mean * total, 0.0)
+    if count == 1:
+        return Amount(mean * total, math.inf)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    return Amount(mean * total, 1.96 * total * math.sqrt(variance / count * (1 - count / total)))
+
+
+def _cost(amounts: Mapping[str, Amount], price: Mapping[str, float]) -> float:
+    spent = amounts["prompt_tokens"].value * price["input"] + amounts["completion_tokens"].value * price["output"]
+    return spent / 1e6
+
+
+def _prices(path: Path | None) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read as a price file (TOML): {error}") from error
+    for name, price in said.items():
+        if name == "currency":
+            continue
+        sides = price if isinstance(price, dict) else {}
+        if not all(isinstance(sides.get(side), int | float) for side in ("input", "output")):
+            raise SettingsError(f"{path}: {name!r} must hold the numbers input and output, per million tokens")
+    return said
