@@ -195,6 +195,12 @@ def test_the_page_of_the_bill_names_every_top_level_field() -> None:
     assert [name for name in TOP if f"| `{name}` |" not in text] == []
 
 
+def test_the_page_of_the_architecture_names_every_module_of_the_kernel() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    modules = [path.name for path in (ROOT / "mashbill").glob("*.py") if path.name != "__init__.py"]
+    assert [name for name in modules if f"`{name}`" not in text] == []
+
+
 def test_the_readme_names_every_step_and_engine() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     known = [*available("step"), *available("engine")]
