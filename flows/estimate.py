@@ -36,6 +36,8 @@ from mashbill.settings import Settings
 from mashbill.step import Generator
 from mashbill.store import Stored
 
+_HEADS = ["STREAM", "STEP", "RECORDS", "PROBED", "ASKS", "PROMPT TOKENS", "NEW TOKENS", "ROWS", "TIME", "COST"]
+
 
 @dataclass(frozen=True)
 class Amount:

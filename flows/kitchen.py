@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.progress import Progress
 from mashbill.release import ReleasePlan, publish
+from mashbill.section import Section
 from mashbill.settings import Settings
 from mashbill.step import Generator
 from mashbill.store import Stored
@@ -68,9 +69,16 @@ class Kitchen:
             named = self.bill.engine_cls()
             if named is not None:
                 cls, fields = named
-                engine = fields.build(cls, hide=("run", "_open"))
+                engine = self._resolved(fields).build(cls, hide=("run",))
                 self._asker = Asker(engine, self.ledger, stopping=self.stopping)
         return self._asker
+
+    def _resolved(self, fields: Section) -> Section:
+        """A checkpoint directory named as the engine's model lies, like every path in a bill, relative to the bill."""
+        model = fields.value.get("model") if isinstance(fields.value, dict) else None
+        if isinstance(model, str) and (self.bill.folder / model / "config.json").is_file():
+            return replace(fields, value={**fields.value, "model": str((self.bill.folder / model).resolve())})
+        return fields
 
     def stop(self) -> None:
         """Finish what is in flight and begin nothing more."""
@@ -242,9 +250,12 @@ def run_bill(path: Path, settings: Settings, progress: Progress, *, prefect: boo
         MashbillError: with what was found, what was wanted, and what to do.
     """
     if prefect:
-        from flows.end_to_end import run_with_prefect
+        from flows.prefect_server import prefect_server
 
-        return run_with_prefect(path, settings, progress)
+        with prefect_server(settings.root):
+            from flows.end_to_end import run_with_prefect
+
+            return run_with_prefect(path, settings, progress)
     return run_stages(path, settings, progress, cook)
 
 

@@ -26,10 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mashbill.bill import Bill
+from mashbill.records import Record, schema_of
 from mashbill.registry import nearest
 from mashbill.section import Section
+from mashbill.step import DatasetStep, Generator
 from train.eval_spec import EvalSpec
 from train.plan import PlanSpec
+from train.questions import read_questions
 from train.recipe import StudentSpec, TrainRecipe
 from train.render import RenderSpec
 
@@ -85,6 +88,8 @@ def read_training(bill: Bill) -> Training | None:
     plan = _part(section, seeded, plan_names).build(PlanSpec)
     if replay is not None:
         plan = dataclasses.replace(plan, replay=replay.source, replay_share=replay.share)
+    if not section.at("arms").items():
+        section.at("arms").fail("names no arm; wanted is arm -> {stream: share}, for example {made: {made: 1}}")
     return Training(
         student=read_student(bill),
         recipe=_part(section, seeded, recipe_names).build(TrainRecipe),
@@ -103,7 +108,10 @@ def read_student(bill: Bill) -> StudentSpec:
         bill.whole.fail("needs a `student` to evaluate or train (for example {model: smollm2-135m-instruct})")
     spec = section.build(StudentSpec)
     path = None if spec.path is None else (bill.folder / spec.path).resolve()
-    return dataclasses.replace(spec, path=path)
+    tokenizer = spec.tokenizer
+    if tokenizer is not None and tokenizer != BYTES:
+        tokenizer = (bill.folder / tokenizer).resolve()
+    return dataclasses.replace(spec, path=path, tokenizer=tokenizer)
 
 
 def read_evaluation(bill: Bill) -> Evaluation | None:
@@ -116,6 +124,8 @@ def read_evaluation(bill: Bill) -> Evaluation | None:
     questions = (bill.folder / section.at("questions").as_(str)).resolve()
     if not questions.is_file():
         section.at("questions").fail(f"no such file: {questions}")
+    # A broken question must not be found after the training, nor a student that is missing.
+    read_questions(questions), read_student(bill)
     rest = {name: value for name, value in section.value.items() if name != "questions"}
     return Evaluation(questions=questions, spec=dataclasses.replace(section, value=rest).build(EvalSpec))
 
@@ -140,6 +150,8 @@ def _replay(section: Section, bill: Bill) -> Replay:
 def _arm(section: Section, name: str, bill: Bill) -> Mapping[str, float]:
     if name == BASE:
         section.fail(f"{BASE!r} is the student before training and is always there; name this arm otherwise")
+    if not isinstance(name, str) or not name or not all(letter.isalnum() or letter in "-_." for letter in name):
+        section.fail(f"an arm is the name of a folder: letters, digits, - _ . only; found {name!r}")
     shares = section.as_(dict[str, float])
     for stream in shares:
         if stream not in bill.streams:
@@ -147,6 +159,18 @@ def _arm(section: Section, name: str, bill: Bill) -> Mapping[str, float]:
             section.at(stream).fail(
                 f"no stream is called {stream!r}{nearest(stream, bill.streams)}; there are: {known}"
             )
+        kind = _kind(bill, stream)
+        if "text" not in schema_of(kind).names:
+            section.at(stream).fail(f"its rows are {kind.__name__} and have no text; a student reads Document rows")
     if not shares or any(share <= 0 for share in shares.values()):
         section.fail("an arm is {stream: share} with shares above 0")
     return shares
+
+
+def _kind(bill: Bill, stream: str) -> type[Record]:
+    """The record type of a stream's rows."""
+    kind: type[Record] = bill.sources[bill.streams[stream].source].writes
+    for step in bill.streams[stream].steps:
+        if isinstance(step, Generator | DatasetStep) and step.writes is not Record:
+            kind = step.writes
+    return kind

@@ -26,6 +26,9 @@ There is no programming in it: a name is a step's, a value is a field's.
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +37,7 @@ from typing import Any
 from mashbill.errors import ChainError, RegistryError
 from mashbill.execute import RejectPolicy
 from mashbill.filter_stack import FilterStack
+from mashbill.records import Record
 from mashbill.registry import load, nearest
 from mashbill.section import Section
 from mashbill.step import Filter, Generator, Source, Step, chain
@@ -57,6 +61,12 @@ TOP = (
     "evaluate",
 )
 
+HOW_IT_RUNS = ("run", "_open")
+"""Fields of an engine that are no identity: they come from the settings, never from the bill."""
+
+_SPLIT = re.compile(r"\w+(\.\w+)*", re.ASCII)
+"""What may name a split: it is part of a file's name, and the `datasets` library takes no other."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
@@ -66,6 +76,8 @@ class Stream:
     source: str
     steps: tuple[Step, ...]
     """Generators and dataset steps, then curation; neighbouring filters are one stack."""
+    writes: type[Record] = Record
+    """The record type of its curated rows."""
     rejects: RejectPolicy | None = None
     """None takes each kind of step's own default."""
 
@@ -77,20 +89,27 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What is published: streams by shares of tokens, and the splits."""
+    """What is published: streams by shares of text, and the splits."""
 
     streams: Mapping[str, float] = field(default_factory=dict)
-    """Stream -> share by tokens; empty takes all streams that generate, whole."""
+    """Stream -> share by bytes of text; empty takes all streams that generate, whole."""
     splits: Mapping[str, float] = field(default_factory=dict)
     """Held-out split -> share of the source documents; the rest is ``train``."""
 
     def __post_init__(self) -> None:
-        if any(share <= 0 for share in self.streams.values()):
-            raise ValueError("shares must be above 0; leave a stream out instead")
-        if any(not 0 < share < 1 for share in self.splits.values()) or sum(self.splits.values()) >= 1:
-            raise ValueError("splits must each lie between 0 and 1 and leave something for train")
+        for name, share in self.streams.items():
+            if not 0 < share < math.inf:
+                raise ValueError(f"the share of {name} is {share:g}; it must be above 0: leave a stream out instead")
         if "train" in self.splits:
             raise ValueError("train is what the other splits leave; give only those")
+        for name, share in self.splits.items():
+            # "all" would mean every split to the `datasets` library.
+            if not _SPLIT.fullmatch(name) or name == "all":
+                raise ValueError(f"a split cannot be called {name!r}; use letters, digits and _, and not `all`")
+            if not 0 < share < 1:
+                raise ValueError(f"the split {name} is {share:g}; it must lie between 0 and 1")
+        if sum(self.splits.values()) >= 1:
+            raise ValueError(f"the splits take {sum(self.splits.values()):g} together; leave something for train")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +136,7 @@ class Bill:
 
     @property
     def released(self) -> Mapping[str, float]:
-        """Stream -> share of the released tokens, not normalised; 0 takes the stream whole."""
+        """Stream -> share of the released text, not normalised; 0 takes the stream whole."""
         if self.release.streams:
             return self.release.streams
         generating = [name for name, stream in self.streams.items() if stream.generates]
@@ -138,6 +157,18 @@ class Bill:
         name, fields = self.whole.at("engine").named()
         return _loaded("engine", name, fields, self.folders), fields
 
+    def engine(self) -> Any | None:
+        """The engine with the bill's fields, not started; None when the bill names none.
+
+        Raises:
+            BillError: for an unknown or wrong field; how an engine is reached is not the bill's to say.
+        """
+        named = self.engine_cls()
+        if named is None:
+            return None
+        cls, fields = named
+        return fields.build(cls, hide=HOW_IT_RUNS)
+
 
 def read_bill(path: Path) -> Bill:
     """Read and check a bill.
@@ -149,11 +180,11 @@ def read_bill(path: Path) -> Bill:
     if whole.value is None:
         whole.fail("is empty; a bill needs at least name, sources and streams (see `mashbill new bill`)")
     whole.only(TOP, required=("name", "sources", "streams"))
-    folders = tuple(path.parent / section.as_(str) for section in whole.get("steps").list())
-    seed = whole.get("seed", 0).as_(int)
+    folders = tuple(_folder(section) for section in whole.get("steps").list())
+    seed = whole.at("seed").as_(int) if "seed" in whole else None
     sources = {name: _source(section, folders, seed) for name, section in whole.at("sources").items()}
     curate = [_step(section, folders, seed) for section in whole.get("curate").list()]
-    policy = whole.at("rejects").build(RejectPolicy) if "rejects" in whole else None
+    policy = _policy(whole)
     streams = {
         name: _stream(name, section, sources, curate, folders, seed, policy)
         for name, section in whole.at("streams").items()
@@ -161,11 +192,11 @@ def read_bill(path: Path) -> Bill:
     bill = Bill(
         path=path,
         name=_name(whole.at("name")),
-        version=str(whole.get("version", "1").value),
+        version=_version(whole.get("version", "1")),
         description=whole.get("description", "").as_(str),
         license=whole.get("license", "").as_(str),
         language=whole.get("language", "en").as_(str),
-        seed=seed,
+        seed=seed or 0,
         sources=sources,
         streams=streams,
         release=whole.get("release", {}).build(Release),
@@ -183,6 +214,28 @@ def _name(section: Section) -> str:
     return name
 
 
+def _version(section: Section) -> str:
+    if isinstance(section.value, bool) or not isinstance(section.value, str | int | float) or section.value == "":
+        section.fail(f"must be text or a number, as 1 or '1.10'; found {section.value!r}")
+    return str(section.value)
+
+
+def _folder(section: Section) -> Path:
+    folder = section.path.parent / section.as_(str)
+    if not folder.is_dir():
+        section.fail(f"{folder}: no such folder of steps; the path is taken relative to the bill")
+    return folder
+
+
+def _policy(section: Section) -> RejectPolicy | None:
+    if "rejects" not in section:
+        return None
+    policy = section.at("rejects").build(RejectPolicy)
+    if not 0 <= policy.share <= 1:
+        section.at("rejects").get("share").fail(f"is a share of the attempts, from 0 to 1; found {policy.share:g}")
+    return policy
+
+
 def _loaded(sort: Any, name: str, section: Section, folders: Sequence[Path]) -> type[Any]:
     try:
         cls: type[Any] = load(sort, name, folders)
@@ -191,24 +244,25 @@ def _loaded(sort: Any, name: str, section: Section, folders: Sequence[Path]) -> 
     return cls
 
 
-def _built(section: Section, folders: Sequence[Path], seed: int) -> Step:
+def _built(section: Section, folders: Sequence[Path], seed: int | None) -> Step:
     name, fields = section.named()
     cls = _loaded("step", name, fields, folders)
-    step: Step = fields.build(cls)
     # The bill's seed is every step's, unless the step's own is given.
-    if "seed" in getattr(cls, "__dataclass_fields__", {}) and "seed" not in fields:
-        step = Section({**fields.value, "seed": seed}, fields.path, fields.where, fields.lines).build(cls)
+    seeded = any(one.name == "seed" and one.init for one in dataclasses.fields(cls))
+    if seeded and isinstance(fields.value, Mapping) and "seed" not in fields:
+        fields = Section({**fields.value, "seed": seed}, fields.path, fields.where, fields.lines)
+    step: Step = fields.build(cls)
     return step
 
 
-def _source(section: Section, folders: Sequence[Path], seed: int) -> Source[Any]:
+def _source(section: Section, folders: Sequence[Path], seed: int | None) -> Source[Any]:
     step = _built(section, folders, seed)
     if not isinstance(step, Source):
         section.fail(f"{step.name} is not a source; a source reads files (read_documents)")
     return step
 
 
-def _step(section: Section, folders: Sequence[Path], seed: int) -> Step:
+def _step(section: Section, folders: Sequence[Path], seed: int | None) -> Step:
     step = _built(section, folders, seed)
     if isinstance(step, Source):
         section.fail(f"{step.name} is a source; name it under `sources`")
@@ -221,7 +275,7 @@ def _stream(
     sources: Mapping[str, Source[Any]],
     curate: Sequence[Step],
     folders: Sequence[Path],
-    seed: int,
+    seed: int | None,
     policy: RejectPolicy | None,
 ) -> Stream:
     section.only(("from", "generate", "curate", "rejects"), required=("from",))
@@ -232,11 +286,11 @@ def _stream(
     own = [_step(one, folders, seed) for one in section.at("curate").list()] if "curate" in section else curate
     steps = [*generate, *own]
     try:
-        chain(steps, reads=sources[origin].writes)
+        writes = chain([sources[origin], *steps])
     except ChainError as error:
         section.fail(str(error))
-    rejects = section.at("rejects").build(RejectPolicy) if "rejects" in section else policy
-    return Stream(name=name, source=origin, steps=fused(steps), rejects=rejects)
+    rejects = _policy(section) or policy
+    return Stream(name=name, source=origin, steps=fused(steps), writes=writes or Record, rejects=rejects)
 
 
 def fused(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -257,13 +311,28 @@ def _all(names: Mapping[str, Any]) -> str:
 
 
 def _check(bill: Bill) -> None:
+    if not bill.streams:
+        bill.whole.at("streams").fail("names no stream; give at least one, as raw: {from: SOURCE}")
     for name in bill.release.streams:
         if name not in bill.streams:
             place = bill.whole.at("release").at("streams").at(name)
             place.fail(f"no stream is called {name!r}{nearest(name, bill.streams)}; there are: {_all(bill.streams)}")
-    if any(stream.generates for stream in bill.streams.values()) and "engine" not in bill.whole:
-        bill.whole.fail("a stream generates, so it needs an `engine` (transformers, openai or vllm)")
-    if "engine" in bill.whole:
-        bill.engine_cls()
+    _one_type(bill)
+    for name, stream in bill.streams.items():
+        if stream.generates and "engine" not in bill.whole:
+            place = bill.whole.at("streams").at(name)
+            place.fail("generates, so the bill needs an `engine` (transformers, openai or vllm)")
+    bill.engine()
     if "train" in bill.whole and "student" not in bill.whole:
         bill.whole.at("train").fail("needs a `student` to train")
+
+
+def _one_type(bill: Bill) -> None:
+    first, *others = bill.released
+    for name in others:
+        here, there = bill.streams[name].writes, bill.streams[first].writes
+        if here is not there:
+            bill.whole.at("streams").at(name).fail(
+                f"gives {here.__name__} but {first} gives {there.__name__}: a release holds one type of record; "
+                "name the streams to publish under `release.streams`"
+            )

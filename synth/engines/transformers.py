@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from mashbill import embedded
 from mashbill.engine import Reply, Request
@@ -43,6 +44,8 @@ IDENTITY_FILES = (
 )
 """What decides a checkpoint's answers. Optimiser states and logs beside it do not."""
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransformersRun:
@@ -50,7 +53,7 @@ class TransformersRun:
 
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes CUDA where there is one."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Dtype = "auto"
     """``auto`` is float32 on a CPU (bfloat16 products stop the process on CPUs without it) and bfloat16 on a GPU."""
     window: int = 256
     """Requests handed to one call."""
@@ -65,6 +68,31 @@ class TransformersRun:
     threads: int = 0
     """CPU threads; 0 leaves torch's own choice."""
 
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> TransformersRun:
+        """Read ``MASHBILL_DEVICE``, ``MASHBILL_DTYPE``, ``MASHBILL_ENGINE_ROWS`` and ``MASHBILL_ENGINE_THREADS``.
+
+        Raises:
+            SettingsError: for a number or a type that cannot be read.
+        """
+        env = os.environ if environ is None else environ
+        dtype = env.get("MASHBILL_DTYPE", "") or cls.dtype
+        if dtype not in get_args(Dtype):
+            raise SettingsError(f"MASHBILL_DTYPE is {dtype!r}; wanted one of {', '.join(get_args(Dtype))}")
+        return cls(
+            device=env.get("MASHBILL_DEVICE", "") or cls.device,
+            dtype=cast(Dtype, dtype),
+            rows=_count(env, "MASHBILL_ENGINE_ROWS"),
+            threads=_count(env, "MASHBILL_ENGINE_THREADS"),
+        )
+
+
+def _count(env: Mapping[str, str], name: str) -> int:
+    text = env.get(name, "").strip() or "0"
+    if not text.isdecimal():
+        raise SettingsError(f"{name} is {text!r}; wanted a whole number, or nothing")
+    return int(text)
+
 
 @dataclass(kw_only=True)
 class Transformers:
@@ -74,7 +102,7 @@ class Transformers:
     """``smollm2-135m-instruct`` (embedded), a checkpoint directory, or a model's name with a revision."""
     revision: str = ""
     """For a model by name: the commit, so that the same bill means the same weights tomorrow."""
-    run: TransformersRun = TransformersRun()
+    run: TransformersRun = field(default_factory=TransformersRun.from_env)
     calls: int = field(default=1, init=False)
     """One call at a time: a second would only share the same cores."""
     _loaded: LocalModel | None = field(default=None, init=False, repr=False)

@@ -12,7 +12,8 @@ import yaml
 
 from mashbill.errors import InputError, StoreError
 from train.compare import compare
-from train.evaluate import EvalResult, EvalSpec, evaluate
+from train.eval_spec import EvalSpec
+from train.evaluate import EvalResult, evaluate
 from train.hardware import Hardware
 from train.intervals import bootstrap, sign_test, wilson
 from train.marking import mark_choice, mark_short, normalise
