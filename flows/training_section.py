@@ -33,7 +33,7 @@ from mashbill.step import DatasetStep, Generator
 from train.eval_spec import EvalSpec
 from train.plan import PlanSpec
 from train.questions import read_questions
-from train.recipe import StudentSpec, TrainRecipe
+from train.recipe import BYTES, StudentSpec, TrainRecipe
 from train.render import RenderSpec
 
 BASE = "base"
