@@ -247,9 +247,9 @@ def _loaded(sort: Any, name: str, section: Section, folders: Sequence[Path]) -> 
 def _built(section: Section, folders: Sequence[Path], seed: int | None) -> Step:
     name, fields = section.named()
     cls = _loaded("step", name, fields, folders)
-    # The bill's seed is every step's, unless the step's own is given.
+    # A seed in the bill is every step's, unless the step's own is given.
     seeded = any(one.name == "seed" and one.init for one in dataclasses.fields(cls))
-    if seeded and isinstance(fields.value, Mapping) and "seed" not in fields:
+    if seeded and seed is not None and isinstance(fields.value, Mapping) and "seed" not in fields:
         fields = Section({**fields.value, "seed": seed}, fields.path, fields.where, fields.lines)
     step: Step = fields.build(cls)
     return step
