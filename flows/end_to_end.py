@@ -1,7 +1,7 @@
 """The whole of a bill as a Prefect flow: synthesize, curate, train.
 
-The same stages as ``mashbill run`` without Prefect, and the same bytes. It runs with no server started by hand: Prefect
-starts one of its own for the run.
+The same stages as ``mashbill run`` without Prefect, and the same bytes. It runs with no server started by hand:
+`flows.prefect_server` gives the run one of its own.
 """
 
 from __future__ import annotations

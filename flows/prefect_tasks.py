@@ -8,21 +8,13 @@ them, so an engine is started once a flow and a nested flow opens nothing twice.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from pathlib import Path
 
-# Before Prefect is imported: its own 20 s to start a server are too few on a small machine, it posts analytics unless
-# told not to, and its INFO lines go to its database one by one.
-for _name, _value in {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-}.items():
-    os.environ.setdefault(_name, _value)
+from flows.prefect_server import set_defaults
+
+set_defaults()
 
 from prefect import task  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402

@@ -119,7 +119,9 @@ def _lines(measured: Measured) -> list[str]:
 
 
 def _arm_json(arm: Arm) -> dict[str, Any]:
-    return {"plan": arm.plan.model_dump(mode="json"), "result": arm.result.model_dump(mode="json", exclude={"out"})}
+    # Speeds are the student's own `result.json`'s: they differ between two runs of one bill.
+    result = arm.result.model_dump(mode="json", exclude={"out", "tokens_per_second", "mfu"})
+    return {"plan": arm.plan.model_dump(mode="json"), "result": result}
 
 
 def _evaluation_json(result: EvalResult) -> dict[str, Any]:
