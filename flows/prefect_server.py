@@ -47,6 +47,8 @@ def prefect_server(root: Path) -> Iterator[None]:
         SettingsError: when Prefect is not installed.
         MashbillError: when the server does not start.
     """
+    # The command line says in one line how a run ended; Prefect would log its traceback once a task and once a flow.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     set_defaults()
     home = Path.home() / ".prefect"
     if "PREFECT_HOME" not in os.environ:
@@ -88,9 +90,9 @@ def _own_server() -> Iterator[str]:
     try:
         yield _answering(process)
     finally:
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.close()
-        process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mashbill.bill import Bill
+from mashbill.errors import BillError
 from mashbill.records import Record, schema_of
 from mashbill.registry import nearest
 from mashbill.section import Section
@@ -106,7 +107,12 @@ def read_student(bill: Bill) -> StudentSpec:
     section = bill.section("student")
     if section is None:
         bill.whole.fail("needs a `student` to evaluate or train (for example {model: smollm2-135m-instruct})")
-    spec = section.build(StudentSpec)
+    try:
+        spec = section.build(StudentSpec)
+    except BillError as error:
+        if error.path is None:  # a nested part refused its values, and does not know where they stand
+            section.fail(str(error))
+        raise
     path = None if spec.path is None else (bill.folder / spec.path).resolve()
     tokenizer = spec.tokenizer
     if tokenizer is not None and tokenizer != BYTES:

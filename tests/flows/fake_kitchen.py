@@ -275,8 +275,8 @@ def project(folder: Path, **sections: Any) -> Project:
     for name, text in {"steps/scripted_teacher.py": TEACHER, "steps/tell_tales.py": TALES}.items():
         _write(folder / name, textwrap.dedent(text).lstrip())
     for number in range(8):
-        about = f"# Paper {number}\nOra Venn of house {number} sold salt to the lampwrights of Oskelby for {number + 3} coins.\n"
-        _write(folder / f"corpus/paper-{number}.md", about)
+        about = f"Ora Venn of house {number} sold salt to the lampwrights of Oskelby for {number + 3} coins."
+        _write(folder / f"corpus/paper-{number}.md", f"# Paper {number}\n{about}\n")
     for number in range(2):
         _write(folder / f"replay/page-{number}.md", f"# Page {number}\nBread is made of flour, water and time.\n")
     _write(folder / "questions.jsonl", "".join(f"{json.dumps(one)}\n" for one in QUESTIONS))
