@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -306,7 +307,7 @@ class _Run:
             if index in self.parts:
                 continue
             records = from_table(self.source.table(index), self.source.kind)
-            part = _Part(index, [None] * len(records), len(records))
+            part = _Part(index, len(records), [()] * len(records), [()] * len(records))
             if not records:
                 group.create_task(self._end_of(part))
             for place, record in enumerate(records):
@@ -320,7 +321,8 @@ class _Run:
         live: _Live,
     ) -> None:
         for part, place, record in records:
-            made = part.made[place] = await self._make(step, record)
+            made = await self._make(step, record)
+            part.rows[place], part.rejects[place] = made.rows, made.rejects
             part.tally.add(made.tally)
             part.left -= 1
             if not part.left:
@@ -339,8 +341,7 @@ class _Run:
         self.runtime.progress.advance(label_of(self.step), tally.counts(), self.runtime.asker.usage)
 
     async def _end_of(self, part: _Part) -> None:
-        made = [one for one in part.made if one is not None]
-        kept, rejects = [row for one in made for row in one.rows], [reject for one in made for reject in one.rejects]
+        kept, rejects = list(chain.from_iterable(part.rows)), list(chain.from_iterable(part.rejects))
         output = PartOutput(kept=self._table(kept, self.kind), rejects=self._table(rejects, Reject))
         await asyncio.to_thread(self._write, part.index, output, part.tally.counts())
 
@@ -387,10 +388,10 @@ class _Run:
     def _account(
         self, step: Generator[Any, Any], record: Record, outcomes: list[Record | BadReply], usage: Usage
     ) -> _Made:
-        rows = [self._stamped(row) for row in outcomes if isinstance(row, Record)]
-        rejects = [reject_of(bad, record, step.name) for bad in outcomes if isinstance(bad, BadReply)]
+        rows = tuple(self._stamped(row) for row in outcomes if isinstance(row, Record))
+        rejects = tuple(reject_of(bad, record, step.name) for bad in outcomes if isinstance(bad, BadReply))
         if not outcomes:
-            rejects = [reject_of(BadReply("nothing_made", "the step returned no row"), record, step.name)]
+            rejects = (reject_of(BadReply("nothing_made", "the step returned no row"), record, step.name),)
         tally = Tally(
             read=1,
             attempts=len(rows) + len(rejects),
@@ -433,8 +434,8 @@ class _Live:
 class _Made:
     """What came of one record."""
 
-    rows: list[Record]
-    rejects: list[Reject]
+    rows: Sequence[Record]
+    rejects: Sequence[Reject]
     tally: Tally
 
 
@@ -443,8 +444,10 @@ class _Part:
     """A part under way: what came of each of its records, in their order."""
 
     index: int
-    made: list[_Made | None]
     left: int
+    """Records of which nothing has come yet."""
+    rows: list[Sequence[Record]]
+    rejects: list[Sequence[Reject]]
     tally: Tally = field(default_factory=Tally)
 
 

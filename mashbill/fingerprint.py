@@ -83,6 +83,8 @@ class FieldsId:
             if type(field) is str:
                 body = field.encode("utf-8", "surrogatepass")
                 frames.append(b"S%d:%b" % (len(body), body))
+            elif field == ():
+                frames.append(b"L1:0")
             else:
                 _feed(frames.append, field, name)
         return hashlib.blake2b(b"".join(frames), digest_size=DIGEST_BYTES).hexdigest()
