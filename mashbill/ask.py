@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar, overload
 from pydantic import BaseModel
 
 from mashbill.engine import Engine, Message, Reply, Request, Sampling, assistant, sampling_json, user
-from mashbill.errors import BadReply, EngineGarbage, MashbillError
+from mashbill.errors import BadReply, EngineGarbage, MashbillError, RequestRefused
 from mashbill.ledger import Ledger, reply_key, request_bytes
 from mashbill.records import Made
 from mashbill.shape import NotTheShape, parse_reply, schema_json
@@ -287,6 +287,9 @@ class Asker:
             missing = len(batch) - len(answered)
             if missing:
                 raise EngineGarbage(f"{self.identity} left {missing} of {len(batch)} requests open") from None
+        except RequestRefused as refused:
+            # Only what is still open: the engine has answered all others of the batch first.
+            self._end([waiting for index, waiting in enumerate(batch) if index not in answered], refused)
         except TimeoutError:
             if not self.stopping:
                 raise
@@ -383,7 +386,8 @@ class Ask:
             tries: how often to ask in all when the shape is wrong.
 
         Raises:
-            BadReply: ``empty`` for a blank reply; ``truncated`` or ``unparsable`` when the shape never came.
+            BadReply: ``empty`` for a blank reply; ``truncated``, ``filtered`` or ``unparsable`` when the shape never
+                came; ``request_refused`` when the engine will not serve this request (too long for the model).
         """
         request = Request(
             messages=_messages(prompt),
@@ -416,7 +420,11 @@ class Ask:
         base, sampling = request_bytes(request), request.sampling
         seed = 0 if sampling.temperature == 0 else self._seed(base, draw, attempt)
         seeded = Request(messages=request.messages, sampling=sampling, schema=request.schema, seed=seed)
-        reply, replayed = await self.asker.reply(reply_key(self.asker.identity, base, seed, draw), seeded, draw)
+        key = reply_key(self.asker.identity, base, seed, draw)
+        try:
+            reply, replayed = await self.asker.reply(key, seeded, draw)
+        except RequestRefused as refused:
+            raise BadReply("request_refused", str(refused)) from refused
         self.usage.add(reply, replayed)
         self.asker.usage.add(reply, replayed)
         return seeded, reply

@@ -13,7 +13,8 @@
     │   ├── FingerprintError   a value that has no stable bytes
     │   └── TooManyRejects     the reject policy stopped the run
     ├── EngineError            the model end
-    │   ├── EngineRefused      it answers, but will not serve us (401, 403, 404, 400): retrying is useless
+    │   ├── EngineRefused      it answers, but will not serve us (401, 403, 404): retrying is useless
+    │   │   └── RequestRefused   it will not serve this one request (too long, 400); becomes a reject row
     │   ├── EngineDown         it does not answer, after all retries
     │   └── EngineGarbage      it answers with something that is not a completion
     ├── LedgerError            the reply store cannot be opened or written
@@ -88,6 +89,13 @@ class EngineError(MashbillError):
 
 class EngineRefused(EngineError):
     """The engine answers but will not serve: wrong key, wrong model name, malformed request."""
+
+
+class RequestRefused(EngineRefused):
+    """The engine will not serve this one request, and others may go on: it is too long, or asks what it cannot do.
+
+    An engine raises it after it has yielded the replies to all other requests of the call.
+    """
 
 
 class EngineDown(EngineError):

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from mashbill.engine import Reply, Request
-from mashbill.errors import EngineDown, EngineRefused, SettingsError
+from mashbill.errors import EngineDown, EngineRefused, RequestRefused, SettingsError
 from synth.engines import shared_attention
 from synth.engines.decode import Batch
 from synth.engines.prefix import PrefixStore
@@ -122,7 +122,7 @@ class LocalModel:
             try:
                 texts[index] = self._render(request)
             except (TemplateError, ValueError) as error:
-                replies.refuse(index, EngineRefused(f"the model's chat template does not take the request: {error}"))
+                replies.refuse(index, RequestRefused(f"the model's chat template does not take the request: {error}"))
         if not texts:
             return {}
         special = not self.tokenizer.chat_template
@@ -180,10 +180,10 @@ def _no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _too_long(index: int, found: int, wanted: int, limit: int) -> EngineRefused:
+def _too_long(index: int, found: int, wanted: int, limit: int) -> RequestRefused:
     if not found:
-        return EngineRefused(f"request {index} is empty: at least one token of prompt is wanted")
-    return EngineRefused(
+        return RequestRefused(f"request {index} is empty: at least one token of prompt is wanted")
+    return RequestRefused(
         f"request {index} has {found} prompt tokens and asks for {wanted} more, and the model holds {limit}: "
         "split the document into shorter ones, or lower max_tokens"
     )

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from mashbill.engine import Reply, Request, canonical_json
-from mashbill.errors import EngineDown, EngineError, EngineGarbage, EngineRefused, SettingsError
+from mashbill.errors import EngineDown, EngineError, EngineGarbage, EngineRefused, RequestRefused, SettingsError
 from synth.engines.adaptive import Endpoint, Pool
 from synth.engines.openai_run import OpenaiRun
 from synth.engines.wire import RESERVED, Fault, decode, encode, retry_after, said
@@ -236,7 +236,9 @@ class _Open:
             422: "change the field it names; `extra` may hold one it does not know",
             429: "the account has no quota left: add to it, then run the same command",
         }.get(status, "check MASHBILL_ENGINE_URL")
-        return EngineRefused(f"{start}: {message or 'no message'}; {todo}")
+        # These three speak of what was sent, not of who sent it: another request may be served.
+        kind = RequestRefused if status in (400, 413, 422) else EngineRefused
+        return kind(f"{start}: {message or 'no message'}; {todo}")
 
     def _check_patience(self, endpoint: Endpoint, fault: Fault, first: float) -> None:
         waited = self.run.clock() - max(first, self.pool.last_success)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mashbill.errors import EngineRefused
+from mashbill.errors import EngineRefused, RequestRefused
 
 KEPT = 64
 """Compiled schemas kept; a recipe has a handful."""
@@ -80,5 +80,5 @@ class Matcher:
         """
         if not self._matcher.consume_token(token) or self._matcher.is_error():
             why = self._matcher.get_error().splitlines()
-            raise EngineRefused(f"the JSON schema could not be followed: {why[0] if why else 'token not allowed'}")
+            raise RequestRefused(f"the JSON schema could not be followed: {why[0] if why else 'token not allowed'}")
         return bool(self._matcher.is_stopped())

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import orjson
 
 from mashbill.engine import FinishReason, Reply, Request, TokenLogprob
-from mashbill.errors import EngineRefused
+from mashbill.errors import RequestRefused
 
 FaultKind = Literal["connection", "overloaded", "broken", "garbage", "again"]
 
@@ -79,7 +79,7 @@ def encode(model: str, extra: Mapping[str, object], request: Request, token_fiel
     try:
         return orjson.dumps(body)
     except TypeError as error:  # a lone surrogate: the only thing in a request that JSON cannot carry
-        raise EngineRefused(
+        raise RequestRefused(
             f"a prompt cannot be sent as UTF-8 ({error}); it holds half a surrogate pair: clean the source text"
         ) from None
 

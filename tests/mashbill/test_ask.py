@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mashbill.ask import TRIES, Ask, Asker, Interrupted
 from mashbill.engine import Reply, Request, Sampling, ScriptedEngine, assistant, system, user
-from mashbill.errors import BadReply, EngineDown, EngineGarbage, EngineRefused, LedgerError
+from mashbill.errors import BadReply, EngineDown, EngineGarbage, EngineRefused, LedgerError, RequestRefused
 from mashbill.ledger import Ledger
 from tests.support.kernel import GREEDY, Gate, Names, Shuffled, ask_of, fickle, reply
 
@@ -416,3 +416,44 @@ async def test_asks_made_at_once_fill_a_batch(ledger: Ledger) -> None:
     async with asker_of(engine, ledger) as asker:
         await outcomes(asker, 64)
     assert engine.sizes == [16] * 4
+
+
+@dataclass
+class RefusesTheLong:
+    """Answers all short requests of a call, then refuses the rest, as an engine does with a prompt over its context."""
+
+    identity: str = "scripted/short"
+    batch: int = 8
+    calls: int = 1
+    seen: int = 0
+
+    async def start(self) -> None:
+        """Nothing to start."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def complete(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Reply]]:
+        long = [index for index, request in enumerate(requests) if len(request.messages[-1].content) > 20]
+        for index in range(len(requests)):
+            if index not in long:
+                self.seen += 1
+                yield index, reply("fine")
+        if long:
+            raise RequestRefused(f"request {long[0]} is too long")
+
+
+async def test_a_request_the_engine_will_not_serve_is_a_bad_reply_and_the_others_go_on(ledger: Ledger) -> None:
+    engine = RefusesTheLong()
+    async with asker_of(engine, ledger) as asker:
+        ask = ask_of(asker)
+        asked = [ask(text) for text in ("one", "x" * 50, "two", "y" * 50)]
+        first, second, third, fourth = await asyncio.gather(*asked, return_exceptions=True)
+        assert not isinstance(first, BaseException)
+        assert not isinstance(third, BaseException)
+        for refused in (second, fourth):
+            assert isinstance(refused, BadReply)
+            assert refused.reason == "request_refused"
+            assert "too long" in refused.detail
+        assert (await ask("three")).text == "fine"
+    assert ledger.count() == engine.seen == 3
