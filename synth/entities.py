@@ -37,6 +37,13 @@ class Entity:
         return any(track(key_of(name)) in folded for name in (self.name, *self.aliases))
 
 
+FUNCTION_WORDS = frozenset(
+    "a an the this that these those it its he she they them his her their we you i of in on at by to for from with "
+    "and or but if as is are was were be been not no so".split()
+)
+"""A name made of these alone is no name: small teachers list them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityList:
     """What became of the names listed: ``listed == len(entities) + merged + absent + unusable + capped``."""
@@ -48,7 +55,7 @@ class EntityList:
     absent: int = 0
     """Names that do not stand in the document."""
     unusable: int = 0
-    """Blank, without a letter or digit, or longer than `LONGEST` words."""
+    """Blank, without a letter or digit, longer than `LONGEST` words, or only words like ``the``."""
     capped: int = 0
     """Names beyond the most that are wanted."""
 
@@ -83,7 +90,7 @@ def resolve_entities(names: Iterable[str], text: str, most: int) -> EntityList:
         listed += 1
         cleaned = clean(name)
         key = key_of(cleaned)
-        if not key or len(key) > LONGEST:
+        if not key or len(key) > LONGEST or set(key) <= FUNCTION_WORDS:
             unusable += 1
         else:
             groups.setdefault(key, []).append(cleaned)
