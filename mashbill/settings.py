@@ -28,7 +28,8 @@ from mashbill.errors import SettingsError
 from mashbill.registry import nearest
 from mashbill.section import Section
 
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+# TOKENIZERS_PARALLELISM is a setting many people have.
+_SECRET = re.compile(r"KEY|TOKEN(?!IZ)|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _FIELDS = ("root", "records_in_flight", "env", "hardware")
 
 
@@ -61,18 +62,20 @@ class Settings:
             SettingsError: for a file that cannot be read, an unknown or wrong setting, or a key in the file.
         """
         env = os.environ if environ is None else environ
-        file = Path(env["MASHBILL_SETTINGS"]) if "MASHBILL_SETTINGS" in env else (folder or Path()) / "mashbill.toml"
-        said = _file(file, required="MASHBILL_SETTINGS" in env)
-        for name, value in _variables(said, file).items():
-            env.setdefault(name, value)
-        return cls(
-            root=Path(env.get("MASHBILL_ROOT") or str(said.get("root", cls.root))),
-            records_in_flight=_positive(
-                env.get("MASHBILL_RECORDS_IN_FLIGHT") or said.get("records_in_flight", cls.records_in_flight)
-            ),
+        named = env.get("MASHBILL_SETTINGS")
+        file = Path(named) if named else (folder or Path()) / "mashbill.toml"
+        said = _file(file, required=bool(named))
+        variables = _variables(said, file)
+        settings = cls(
+            root=_root(env, variables, said, file),
+            records_in_flight=_records_in_flight(env, variables, said, file),
             file=file,
-            tables={name: table for name, table in said.items() if name == "hardware"},
+            tables={name: _table(said, name, file) for name in said if name == "hardware"},
         )
+        # Last: what is refused sets nothing.
+        for name, value in variables.items():
+            env.setdefault(name, value)
+        return settings
 
 
 def _file(path: Path, *, required: bool) -> Mapping[str, Any]:
@@ -84,6 +87,8 @@ def _file(path: Path, *, required: bool) -> Mapping[str, Any]:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is not valid TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
     for name in said:
         if name not in _FIELDS:
             known = ", ".join(_FIELDS)
@@ -91,21 +96,46 @@ def _file(path: Path, *, required: bool) -> Mapping[str, Any]:
     return said
 
 
-def _variables(said: Mapping[str, Any], path: Path) -> dict[str, str]:
-    table = said.get("env", {})
+def _table(said: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    table = said.get(name, {})
     if not isinstance(table, Mapping):
-        raise SettingsError(f"{path}: [env] must be a table of variables")
-    for name in table:
+        raise SettingsError(f"{path}: {name} must be a table, [{name}] and one setting a line; found {table!r}")
+    return table
+
+
+def _variables(said: Mapping[str, Any], path: Path) -> dict[str, str]:
+    table = _table(said, "env", path)
+    for name, value in table.items():
         if _SECRET.search(name) and name != "MASHBILL_API_KEY_NAMES":
             raise SettingsError(f"{path}: {name} looks like a key; keys come from the environment, never from a file")
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise SettingsError(f"{path}: {name} must be text or a number, as variables are; found {value!r}: quote it")
     return {name: str(value) for name, value in table.items()}
 
 
-def _positive(value: object) -> int:
+def _root(env: Mapping[str, str], variables: Mapping[str, str], said: Mapping[str, Any], path: Path) -> Path:
+    value = env.get("MASHBILL_ROOT") or variables.get("MASHBILL_ROOT") or said.get("root", str(Settings.root))
+    if not isinstance(value, str) or not value:
+        raise SettingsError(f"{path}: root is {value!r}; wanted the path of a folder, in quotes")
+    return Path(value)
+
+
+def _records_in_flight(
+    env: Mapping[str, str], variables: Mapping[str, str], said: Mapping[str, Any], path: Path
+) -> int:
+    name = "MASHBILL_RECORDS_IN_FLIGHT"
+    places = {name: env.get(name), f"{path}: {name}": variables.get(name)}
+    for where, value in places.items():
+        if value:
+            return _positive(where, value)
+    return _positive(f"{path}: records_in_flight", said.get("records_in_flight", Settings.records_in_flight))
+
+
+def _positive(name: str, value: object) -> int:
     try:
         number = int(str(value))
     except ValueError:
         number = 0
     if number < 1:
-        raise SettingsError(f"MASHBILL_RECORDS_IN_FLIGHT is {value!r}; wanted a whole number of at least 1")
+        raise SettingsError(f"{name} is {value!r}; wanted a whole number of at least 1")
     return number
