@@ -16,11 +16,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mashbill.errors import StoreError
 from mashbill.ledger import Entry, Ledger
 from mashbill.store import MANIFEST, Stored
+
+NOT_STEPS = ("releases", "students", "plans", "reports", "evaluations")
+"""Folders under a root that hold no stored steps."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Ancestry:
 def stored_steps(root: Path) -> Iterator[Stored]:
     """Every finished stored step under a root, by path; releases are not steps."""
     for manifest in sorted(root.glob(f"*/*/{MANIFEST}")):
-        if manifest.parent.parent.name not in ("releases", "students", "plans"):
+        if manifest.parent.parent.name not in NOT_STEPS:
             yield Stored.open(manifest.parent)
 
 
@@ -62,9 +64,9 @@ def find_rows(root: Path, prefix: str) -> list[Place]:
         raise StoreError(f"{prefix!r} is too short for a row id; give at least 4 of its 32 characters")
     places = []
     for stored in stored_steps(root):
-        for part in stored.manifest.parts:
-            places += _matching(stored.path, part.name, prefix, rejected=False)
-            places += _matching(stored.path, f"rejects/{part.name}", prefix, rejected=True)
+        for index in range(len(stored)):
+            places += _matching(stored, index, prefix, rejected=False)
+            places += _matching(stored, index, prefix, rejected=True)
     if not places:
         raise StoreError(f"no row under {root} has an id that begins with {prefix!r}; `mashbill show` prints ids")
     ids = {place.row["id"] for place in places}
@@ -73,23 +75,26 @@ def find_rows(root: Path, prefix: str) -> list[Place]:
     return places
 
 
-def _matching(folder: Path, name: str, prefix: str, *, rejected: bool) -> list[Place]:
-    ids = pq.read_table(folder / name, columns=["id"], partitioning=None).column("id")
-    if len(ids) == 0 or not pc.any(pc.starts_with(ids, pattern=prefix)).as_py():
+def _matching(stored: Stored, index: int, prefix: str, *, rejected: bool) -> list[Place]:
+    read = stored.rejects if rejected else stored.table
+    found = pc.starts_with(read(index, ["id"]).column("id"), pattern=prefix)
+    if not pc.any(found, min_count=0).as_py():
         return []
-    table = pq.read_table(folder / name, partitioning=None)
-    rows = table.filter(pc.starts_with(table.column("id"), pattern=prefix)).to_pylist()
-    return [Place(folder, name, row, rejected) for row in rows]
+    name = stored.manifest.parts[index].name
+    rows = read(index).filter(found).to_pylist()
+    return [Place(stored.path, f"rejects/{name}" if rejected else name, row, rejected) for row in rows]
 
 
 def ancestry(root: Path, prefix: str, ledger: Ledger | None) -> Ancestry:
     """A row's whole descent, down to its source document."""
+    return _ancestry(root, prefix, ledger, seen=frozenset())
+
+
+def _ancestry(root: Path, prefix: str, ledger: Ledger | None, seen: frozenset[str]) -> Ancestry:
+    # A row kept somewhere before the same row rejected elsewhere; as it was made before as it was judged.
     places = sorted(find_rows(root, prefix), key=lambda place: (place.rejected, len(place.row["scores"])))
-    return _ancestry(root, places, ledger, seen=frozenset())
-
-
-def _ancestry(root: Path, places: list[Place], ledger: Ledger | None, seen: frozenset[str]) -> Ancestry:
     first, *also = places
+    seen = seen | {first.row["id"]}
     keys = first.row["made"]["asks"]
     entries = [None if ledger is None else ledger.entry(key) for key in keys]
     parents = [one for one in first.row["parents"] if one not in seen]
@@ -98,7 +103,7 @@ def _ancestry(root: Path, places: list[Place], ledger: Ledger | None, seen: froz
         also=tuple(also),
         asks=tuple(entry for entry in entries if entry is not None),
         missing_asks=tuple(key for key, entry in zip(keys, entries, strict=True) if entry is None),
-        parents=tuple(_ancestry(root, find_rows(root, parent), ledger, seen | {first.row["id"]}) for parent in parents),
+        parents=tuple(_ancestry(root, parent, ledger, seen) for parent in parents),
     )
 
 
