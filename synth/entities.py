@@ -37,10 +37,11 @@ class Entity:
         return any(track(key_of(name)) in folded for name in (self.name, *self.aliases))
 
 
-FUNCTION_WORDS = frozenset(
+_FUNCTION = (
     "a an the this that these those it its he she they them his her their we you i of in on at by to for from with "
-    "and or but if as is are was were be been not no so".split()
+    "and or but if as is are was were be been not no so"
 )
+FUNCTION_WORDS = frozenset(_FUNCTION.split())
 """A name made of these alone is no name: small teachers list them."""
 
 
