@@ -70,7 +70,7 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
     streams = await arm_streams(kitchen, training)
     identity = report_identity(kitchen, release, training, evaluation, streams)
     folder = kitchen.root / "reports" / kitchen.bill.name / fingerprint(identity)
-    if (lines := finished_report(folder)) is None:
+    if (lines := finished_report(folder, release)) is None:
         await kitchen.release_engine()
         arms = {
             name: await train_arm(kitchen, release, training, name) for name in (training.plans if training else ())

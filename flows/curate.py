@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from flows.kitchen import synthesis_steps
-from flows.prefect_tasks import kitchen_of, publish_release, run_step  # first: it sets Prefect's environment
+from flows.prefect_tasks import kitchen_of, publish_release, run_step
 from mashbill.filter_stack import label_of
 
 

@@ -13,7 +13,7 @@ from prefect import flow
 
 from flows.curate import curate
 from flows.kitchen import Outcome, released_line
-from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of  # first: it sets Prefect's environment
+from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of
 from flows.synthesize import synthesize
 from flows.train import train
 from mashbill.progress import Progress

@@ -86,6 +86,12 @@ class Kitchen:
         if self._asker is not None:
             self._asker.stop()
 
+    def abandon(self) -> None:
+        """Wait no more for what is in flight; replies that have come are stored, the others are asked again."""
+        if self._asker is not None:
+            # What `Asker.close` waits for is what a stop promised to finish.
+            self._asker.stopping = False
+
     def check(self) -> None:
         """Between two pieces of work.
 
@@ -177,23 +183,36 @@ def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path)
     return folder
 
 
-@contextlib.asynccontextmanager
-async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> AsyncIterator[Kitchen]:
-    """Open the means of a run; everything is closed and committed at the end, however it ends."""
+def checked_bill(path: Path) -> Bill:
+    """A bill read and checked whole, before any work: a wrong field of the last stage must not cost the first.
+
+    Raises:
+        UserError: with file and line, what was found and what was wanted.
+    """
+    if not path.suffix and not path.exists():
+        raise UserError(f"{path}: no such file; give the path of a bill (YAML)")
     bill = read_bill(path)
     if "train" in bill.whole or "evaluate" in bill.whole:
         from flows.training_section import read_evaluation, read_training
 
-        # Before any work: a wrong field of the last stage must not cost the first.
         read_training(bill), read_evaluation(bill)
+    return bill
+
+
+@contextlib.asynccontextmanager
+async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> AsyncIterator[Kitchen]:
+    """Open the means of a run; everything is closed and committed at the end, however it ends."""
+    bill = checked_bill(path)
     ledger = Ledger(settings.ledger)
     kitchen = Kitchen(bill, settings, progress, ledger)
     try:
         with _interruptible(kitchen):
             yield kitchen
     finally:
-        await kitchen.release_engine()
-        await ledger.close()
+        try:
+            await kitchen.release_engine()
+        finally:
+            await ledger.close()
 
 
 @contextlib.contextmanager
@@ -204,8 +223,10 @@ def _interruptible(kitchen: Kitchen) -> Any:
 
     def interrupted() -> None:
         if kitchen.stopping and task is not None:
+            kitchen.abandon()
             task.cancel()
-        kitchen.stop()
+        else:
+            kitchen.stop()
 
     try:
         loop.add_signal_handler(signal.SIGINT, interrupted)
@@ -252,6 +273,7 @@ def run_bill(path: Path, settings: Settings, progress: Progress, *, prefect: boo
     if prefect:
         from flows.prefect_server import prefect_server
 
+        checked_bill(path)  # a server takes half a minute to start
         with prefect_server(settings.root):
             from flows.end_to_end import run_with_prefect
 
@@ -263,10 +285,11 @@ def run_stages(path: Path, settings: Settings, progress: Progress, stages: Calla
     """Run an async function of the kitchen to its end."""
 
     async def run() -> Outcome:
-        async with kitchen_for(path, settings, progress) as kitchen:
-            outcome: Outcome = await stages(kitchen)
-            return outcome
+        try:
+            async with kitchen_for(path, settings, progress) as kitchen:
+                outcome: Outcome = await stages(kitchen)
+                return outcome
+        except asyncio.CancelledError:
+            raise Interrupted("stopped at once") from None
 
-    if not path.suffix and not path.exists():
-        raise UserError(f"{path}: no such file; give the path of a bill (YAML)")
     return asyncio.run(run())

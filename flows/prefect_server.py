@@ -22,21 +22,6 @@ from pathlib import Path
 from mashbill.errors import MashbillError, SettingsError
 
 STARTUP = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
-DEFAULTS = {
-    # Prefect's own 20 s to start a server are too few on a small machine, it posts analytics unless told not to, and
-    # its INFO lines go to its database one by one.
-    STARTUP: "120",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-}
-
-
-def set_defaults() -> None:
-    """Set what Prefect reads from the environment, unless it is set; before Prefect is imported."""
-    for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
 
 
 @contextlib.contextmanager
@@ -48,8 +33,8 @@ def prefect_server(root: Path) -> Iterator[None]:
         MashbillError: when the server does not start.
     """
     # The command line says in one line how a run ended; Prefect would log its traceback once a task and once a flow.
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    set_defaults()
+    if os.environ["PREFECT_LOGGING_LEVEL"] == "WARNING":  # what `flows` sets, unless the user does
+        os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
     home = Path.home() / ".prefect"
     if "PREFECT_HOME" not in os.environ:
         # Runs share no database; but where the user's server is, is in the user's own profiles.

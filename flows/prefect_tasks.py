@@ -12,18 +12,14 @@ from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from pathlib import Path
 
-from flows.prefect_server import set_defaults
+from prefect import task
+from prefect.cache_policies import NO_CACHE
 
-set_defaults()
-
-from prefect import task  # noqa: E402
-from prefect.cache_policies import NO_CACHE  # noqa: E402
-
-from flows.arms import evaluate_arms, measure, train_arm  # noqa: E402
-from flows.kitchen import Kitchen, kitchen_for  # noqa: E402
-from flows.training_section import read_evaluation, read_training  # noqa: E402
-from mashbill.progress import Progress, Silent  # noqa: E402
-from mashbill.settings import Settings  # noqa: E402
+from flows.arms import evaluate_arms, measure, train_arm
+from flows.kitchen import Kitchen, kitchen_for
+from flows.training_section import read_evaluation, read_training
+from mashbill.progress import Progress, Silent
+from mashbill.settings import Settings
 
 _KITCHEN: ContextVar[Kitchen] = ContextVar("kitchen")
 WATCH: ContextVar[Progress | None] = ContextVar("watch", default=None)

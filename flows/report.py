@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.training_section import BASE
 from mashbill.card import render_card, table
+from mashbill.release import ReleaseManifest
 from mashbill.store import write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -24,10 +25,15 @@ if TYPE_CHECKING:
 REPORT, READABLE, CHART = "report.json", "report.md", "benefit.png"
 
 
-def finished_report(folder: Path) -> list[str] | None:
-    """The lines of a finished report, or None."""
-    file = folder / REPORT
-    return list(json.loads(file.read_bytes())["lines"]) if file.is_file() else None
+def finished_report(folder: Path, release: Path) -> list[str] | None:
+    """The lines of a finished report, or None; a release that was made anew since gets its measurement back."""
+    if not ((folder / REPORT).is_file() and (folder / READABLE).is_file()):
+        return None
+    benefit = (folder / READABLE).read_text(encoding="utf-8").split("\n\n", 1)[1].rstrip("\n")
+    card = release / "README.md"
+    if benefit not in card.read_text(encoding="utf-8"):
+        write_bytes(card, render_card(ReleaseManifest.read(release), benefit).encode())
+    return list(json.loads((folder / REPORT).read_bytes())["lines"])
 
 
 def write_report(folder: Path, identity: Mapping[str, object], measured: Measured) -> list[str]:

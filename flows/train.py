@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.prefect_tasks import (  # first: it sets Prefect's environment
+from flows.prefect_tasks import (
     evaluate_students,
     kitchen_of,
     publish_release,

@@ -1,0 +1,135 @@
+"""Prefect over the same stages: same bytes, one task a stored step or arm, no server started or left by hand."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.flows.fake_kitchen import Project, project, without_times
+
+psutil = pytest.importorskip("psutil")
+pytest.importorskip("prefect")
+
+
+def processes_of(run: Project) -> list[str]:
+    """Every process that has the Prefect home of a run in its environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PREFECT_HOME", "").startswith(str(run.folder)):
+                found.append(" ".join(process.cmdline()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def none_left(run: Project, within: float) -> bool:
+    until = time.monotonic() + within
+    while processes_of(run) and time.monotonic() < until:
+        time.sleep(0.1)
+    return not processes_of(run)
+
+
+def tasks(run: Project) -> list[str]:
+    """The tasks of the last run, from the database of its server, without those that stand for a nested flow."""
+    with closing(sqlite3.connect(run.root / "prefect" / "prefect.db")) as database:
+        (began,) = database.execute("select max(start_time) from flow_run where parent_task_run_id is null").fetchone()
+        rows = database.execute(
+            "select name from task_run where start_time >= ? and state_type = 'COMPLETED' and id not in "
+            "(select parent_task_run_id from flow_run where parent_task_run_id is not null) order by start_time",
+            (began,),
+        )
+        return [name for (name,) in rows]
+
+
+@pytest.mark.slow
+def test_under_prefect_a_killed_run_leaves_no_server_and_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    flows, plain = project(tmp_path / "flows"), project(tmp_path / "plain")
+    patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
+    with flows.start("--prefect", ends="SIGKILL tell_tales/ 3", **patience) as killed:
+        seen = False
+        while killed.poll() is None:
+            seen = seen or any("flows.prefect_server" in one for one in processes_of(flows))
+            time.sleep(0.2)
+        killed.communicate(timeout=60)
+    assert seen
+    assert killed.returncode == -9
+    assert none_left(flows, within=10), processes_of(flows)
+
+    ended = flows.run("--prefect", **patience)
+    assert (ended.code, ended.err) == (0, "")
+    assert none_left(flows, within=1), processes_of(flows)
+    undisturbed = plain.run()
+    assert undisturbed.code == 0, undisturbed.err
+    assert ended.out == undisturbed.out
+    assert without_times(flows.root, skip=("prefect",)) == without_times(plain.root)
+    assert len(flows.paid_twice()) <= 2 * 4
+
+    made = [name.rsplit("-", 1)[0] if "_" in name and ":" not in name else name for name in tasks(flows)]
+    assert made == [
+        "read almanac",
+        "read general",
+        "tales 0: tell_tales",
+        "raw 0: exact_dedup",
+        "tales 1: length",
+        "tales 2: exact_dedup",
+        "publish_release",
+        "publish_release",  # the flow `train` can be run alone, so it asks for the release again
+        "train raw",
+        "train tales",
+        "evaluate_students",
+        "write_the_report",
+    ]
+
+
+@pytest.mark.slow
+def test_ctrl_c_under_prefect_is_one_line_and_130(tmp_path: Path) -> None:
+    stopped = project(tmp_path)
+    ended = stopped.run("--prefect", ends="SIGINT paid 5", delay=0.05)
+    assert ended.code == 130, ended.err
+    kept = len(stopped.paid())
+    assert ended.err == f"stopped: to go on, run the same command again: {kept} replies are kept\n"
+    assert none_left(stopped, within=1), processes_of(stopped)
+
+
+def test_a_server_and_a_home_of_the_users_own_are_used(tmp_path: Path) -> None:
+    code = (
+        "import os; from pathlib import Path; from flows.prefect_server import prefect_server\n"
+        "with prefect_server(Path('runs')):\n"
+        "    from prefect.settings import get_current_settings\n"
+        "    print(get_current_settings().api.url, get_current_settings().home)"
+    )
+    run = project(tmp_path)
+    own = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_HOME": str(tmp_path / "mine")}
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=run.environment(**own), capture_output=True, text=True, check=True, timeout=120
+    )
+    assert ended.stdout.split() == list(own.values())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_users_profiles_are_kept(tmp_path: Path) -> None:
+    home = tmp_path / "home" / ".prefect"
+    home.mkdir(parents=True)
+    (home / "profiles.toml").write_text(
+        'active = "ours"\n\n[profiles.ours]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n', encoding="utf-8"
+    )
+    code = (
+        "from pathlib import Path; from flows.prefect_server import prefect_server\n"
+        "with prefect_server(Path('runs')):\n"
+        "    from prefect.settings import get_current_settings\n"
+        "    print(get_current_settings().api.url, get_current_settings().home)"
+    )
+    environment = project(tmp_path).environment(HOME=str(home.parent))
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert ended.stdout.split() == ["http://127.0.0.1:9/api", str(tmp_path / "runs" / "prefect")]
