@@ -20,13 +20,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.kitchen import Kitchen
-from flows.training_section import BASE, Evaluation, Training, read_evaluation, read_student, read_training
+from flows.training_section import (
+    BASE,
+    Evaluation,
+    Training,
+    read_evaluation,
+    read_hardware,
+    read_student,
+    read_training,
+)
 from mashbill.ask import Interrupted
 from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
 from mashbill.release import ReleaseManifest
 from mashbill.store import MANIFEST, Stored, file_digest
-from train.hardware import Hardware
 from train.identity import checkpoint_dir, student_identity
 from train.plan import PlanSpec, build_plan
 from train.plan_manifest import PlanManifest
@@ -188,7 +195,7 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
         plan_dir=plan,
         student=training.student,
         recipe=training.recipe,
-        hardware=hardware(kitchen),
+        hardware=read_hardware(kitchen.settings),
         out=out,
         progress=step,
         dataset=ReleaseManifest.read(release).fingerprint,
@@ -216,10 +223,5 @@ async def evaluate_arm(kitchen: Kitchen, evaluation: Evaluation, name: str, mode
     owner = BASE if name == BASE else f"{kitchen.bill.name}-{name}"
     out = kitchen.root / folder / owner / who / f"evaluation-{place[:12]}"
     return await asyncio.to_thread(
-        evaluate, model, evaluation.questions, spec=spec, hardware=hardware(kitchen), out=out
+        evaluate, model, evaluation.questions, spec=spec, hardware=read_hardware(kitchen.settings), out=out
     )
-
-
-def hardware(kitchen: Kitchen) -> Hardware:
-    """How students are trained here: the ``[hardware]`` table of the settings."""
-    return kitchen.settings.section("hardware").build(Hardware)

@@ -183,8 +183,10 @@ def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path)
     return folder
 
 
-def checked_bill(path: Path) -> Bill:
+def checked_bill(path: Path, settings: Settings) -> Bill:
     """A bill read and checked whole, before any work: a wrong field of the last stage must not cost the first.
+
+    The settings that only the last stage reads are checked too.
 
     Raises:
         UserError: with file and line, what was found and what was wanted.
@@ -193,16 +195,16 @@ def checked_bill(path: Path) -> Bill:
         raise UserError(f"{path}: no such file; give the path of a bill (YAML)")
     bill = read_bill(path)
     if "train" in bill.whole or "evaluate" in bill.whole:
-        from flows.training_section import read_evaluation, read_training
+        from flows.training_section import read_evaluation, read_hardware, read_training
 
-        read_training(bill), read_evaluation(bill)
+        read_training(bill), read_evaluation(bill), read_hardware(settings)
     return bill
 
 
 @contextlib.asynccontextmanager
 async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> AsyncIterator[Kitchen]:
     """Open the means of a run; everything is closed and committed at the end, however it ends."""
-    bill = checked_bill(path)
+    bill = checked_bill(path, settings)
     ledger = Ledger(settings.ledger)
     kitchen = Kitchen(bill, settings, progress, ledger)
     try:
@@ -273,7 +275,7 @@ def run_bill(path: Path, settings: Settings, progress: Progress, *, prefect: boo
     if prefect:
         from flows.prefect_server import prefect_server
 
-        checked_bill(path)  # a server takes half a minute to start
+        checked_bill(path, settings)  # a server takes half a minute to start
         with prefect_server(settings.root):
             from flows.end_to_end import run_with_prefect
 

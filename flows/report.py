@@ -59,9 +59,10 @@ def benefit_section(measured: Measured) -> str:
     parts = []
     if measured.arms:
         arm = next(iter(measured.arms.values()))
+        asked = ", then asked held-out questions without the documents (closed book)" if measured.evaluations else ""
         parts.append(
-            f"Each arm is {arm.result.student} ({arm.result.parameters / 1e6:,.0f}M weights) trained on its own mix "
-            f"for the same number of tokens, then asked held-out questions without the documents (closed book)."
+            f"Each arm is {arm.result.student} ({arm.result.parameters:,} weights) trained on its own mix for the same "
+            f"number of tokens{asked}."
         )
         parts.append(
             table(["arm", "tokens", "mix by tokens", "exposures of a row", "final loss"], _training_rows(measured.arms))
@@ -116,6 +117,12 @@ def _differences(evaluations: Mapping[str, EvalResult]) -> str:
 
 
 def _lines(measured: Measured) -> list[str]:
+    if not measured.evaluations:
+        results = {name: (one.result, one.plan.tokens) for name, one in measured.arms.items()}
+        return [
+            f"{name:<12} loss {one.first_loss:.3f} → {one.final_loss:.3f} after {tokens:,} tokens"
+            for name, (one, tokens) in results.items()
+        ]
     lines = []
     for name, result in measured.evaluations.items():
         trained = "" if name == BASE else f" after {measured.arms[name].plan.tokens:,} tokens"

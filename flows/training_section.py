@@ -30,8 +30,10 @@ from mashbill.errors import BillError
 from mashbill.records import Record, schema_of
 from mashbill.registry import nearest
 from mashbill.section import Section
+from mashbill.settings import Settings
 from mashbill.step import DatasetStep, Generator
 from train.eval_spec import EvalSpec
+from train.hardware import Hardware
 from train.plan import PlanSpec
 from train.questions import read_questions
 from train.recipe import BYTES, StudentSpec, TrainRecipe
@@ -130,10 +132,17 @@ def read_evaluation(bill: Bill) -> Evaluation | None:
     questions = (bill.folder / section.at("questions").as_(str)).resolve()
     if not questions.is_file():
         section.at("questions").fail(f"no such file: {questions}")
+    if "train" not in bill.whole and read_student(bill).scratch is not None:
+        section.fail("a student from scratch knows nothing before it is trained; add `train`, or take another student")
     # A broken question must not be found after the training, nor a student that is missing.
     read_questions(questions), read_student(bill)
     rest = {name: value for name, value in section.value.items() if name != "questions"}
     return Evaluation(questions=questions, spec=dataclasses.replace(section, value=rest).build(EvalSpec))
+
+
+def read_hardware(settings: Settings) -> Hardware:
+    """How students are trained here: the ``[hardware]`` table of the settings."""
+    return settings.section("hardware").build(Hardware)
 
 
 def _part(section: Section, values: Mapping[str, object], names: list[str]) -> Section:

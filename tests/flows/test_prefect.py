@@ -51,8 +51,7 @@ def tasks(run: Project) -> list[str]:
 @pytest.mark.slow
 def test_under_prefect_a_killed_run_leaves_no_server_and_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     flows, plain = project(tmp_path / "flows"), project(tmp_path / "plain")
-    patience = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
-    with flows.start("--prefect", ends="SIGKILL tell_tales/ 3", **patience) as killed:
+    with flows.start("--prefect", ends="SIGKILL tell_tales/ 3") as killed:
         seen = False
         while killed.poll() is None:
             seen = seen or any("flows.prefect_server" in one for one in processes_of(flows))
@@ -62,7 +61,7 @@ def test_under_prefect_a_killed_run_leaves_no_server_and_goes_on_to_the_same_byt
     assert killed.returncode == -9
     assert none_left(flows, within=10), processes_of(flows)
 
-    ended = flows.run("--prefect", **patience)
+    ended = flows.run("--prefect")
     assert (ended.code, ended.err) == (0, "")
     assert none_left(flows, within=1), processes_of(flows)
     undisturbed = plain.run()

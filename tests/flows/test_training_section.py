@@ -136,7 +136,7 @@ def test_what_is_wrong_is_named_with_file_and_line(text: str, line: int | None, 
 
 
 def test_a_broken_question_is_found_before_any_work(tmp_path: Path) -> None:
-    path = bill_of(tmp_path, STUDENT + EVALUATE)
+    path = bill_of(tmp_path, STUDENT + TRAIN + EVALUATE)
     (tmp_path / "questions.jsonl").write_text('{"id": "q1", "kind": "short", "question": "Who?"}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"questions\.jsonl:1: answer: "):
         read_all(path)
