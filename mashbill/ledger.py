@@ -21,11 +21,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import hashlib
-import json
-import math
 import sqlite3
 import time
 import zlib
@@ -36,10 +33,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
-
-from mashbill.engine import Message, Reply, Request, Sampling, TokenLogprob
+from mashbill.engine import Message, Reply, Request, Sampling
 from mashbill.errors import LedgerError
+from mashbill.packing import from_json, reply_key, reply_of, reply_row, request_bytes, to_json
+
+__all__ = ["SHARED", "Entry", "Ledger", "reply_key", "request_bytes"]
 
 SHARED = 256
 """Message parts at least this long are stored once by digest; shorter ones cost less in place."""
@@ -134,7 +132,7 @@ class Ledger:
         with self._failures("read"):
             for some in _chunks([bytes.fromhex(key) for key in keys]):
                 for key, packed in self._reader.execute(_repeated(_GET, "?", len(some)) + ")", some):
-                    found[key.hex()] = _reply(packed, key.hex())
+                    found[key.hex()] = reply_of(packed, key.hex())
         return found
 
     def put(self, key: str, engine: str, request: Request, draw: int, reply: Reply) -> asyncio.Future[Reply]:
@@ -185,7 +183,7 @@ class Ledger:
         # Packed before and written in few statements: each one lets go of the interpreter and must win it back.
         texts, now = dict[bytes, bytes](), time.time()
         rows = [
-            (one.key, one.engine, self._pack(one.request, texts), one.draw, _json(_reply_row(one.reply)), now)
+            (one.key, one.engine, self._pack(one.request, texts), one.draw, to_json(reply_row(one.reply)), now)
             for one in group
         ]
         standing: list[Reply] = []
@@ -213,11 +211,11 @@ class Ledger:
 
     def _standing(self, items: Sequence[_Pending]) -> list[Reply]:
         stored = dict(self._writer.execute(_repeated(_GET, "?", len(items)) + ")", [one.key for one in items]))
-        return [_reply(stored[one.key], one.key.hex()) for one in items]
+        return [reply_of(stored[one.key], one.key.hex()) for one in items]
 
     def _pack(self, request: Request, texts: dict[bytes, bytes]) -> bytes:
         messages = [[one.role, [self._shared(part, texts) for part in one.parts]] for one in request.messages]
-        return _json(
+        return to_json(
             {"messages": messages, "sampling": request.sampling, "schema": request.schema, "seed": request.seed}
         )
 
@@ -239,10 +237,10 @@ class Ledger:
             ).fetchone()
             if row is None:
                 return None
-            return Entry(key, row[0], self._unpack(row[1]), row[2], _reply(row[3], key), row[4])
+            return Entry(key, row[0], self._unpack(row[1]), row[2], reply_of(row[3], key), row[4])
 
     def _unpack(self, packed: bytes) -> Request:
-        fields = _loaded(packed)
+        fields = from_json(packed)
         messages = tuple(
             Message(role, tuple(self._restored(part) for part in parts)) for role, parts in fields["messages"]
         )
@@ -274,27 +272,6 @@ class Ledger:
         self._reader.close()
 
 
-def reply_key(engine: str, base: bytes, seed: int, draw: int) -> str:
-    """The key of a reply: engine identity, the request's bytes (see `request_bytes`), its seed and the draw."""
-    digest = hashlib.blake2b(digest_size=16)
-    for field in (engine.encode(), base, str(seed).encode(), str(draw).encode()):
-        digest.update(len(field).to_bytes(8, "big") + field)
-    return digest.hexdigest()
-
-
-def request_bytes(request: Request) -> bytes:
-    """The canonical bytes of a request without its seed; how a message is split into parts does not enter."""
-    return _json([[[message.role, message.content] for message in request.messages], request.sampling, request.schema])
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError:
-        # Half a surrogate pair, which UTF-8 cannot hold: as an ASCII escape it survives.
-        return json.dumps(value, default=dataclasses.asdict, sort_keys=True, separators=(",", ":")).encode()
-
-
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """In pieces of 64, 16, 4 and 1, so that there are four statements of each kind and SQLite keeps them prepared."""
     start = 0
@@ -307,36 +284,3 @@ def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
 @functools.cache
 def _repeated(sql: str, values: str, times: int) -> str:
     return sql + ",".join([values] * times)
-
-
-def _loaded(packed: bytes) -> Any:
-    try:
-        return orjson.loads(packed)
-    except orjson.JSONDecodeError:
-        return json.loads(packed)
-
-
-def _reply_row(reply: Reply) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "text": reply.text,
-        "finish_reason": reply.finish_reason,
-        "prompt_tokens": reply.prompt_tokens,
-        "completion_tokens": reply.completion_tokens,
-    }
-    if reply.logprobs:
-        row["logprobs"] = [[token.token, token.logprob, token.top] for token in reply.logprobs]
-    return row
-
-
-def _reply(packed: bytes, key: str) -> Reply:
-    row = _loaded(packed)
-    logprobs = tuple(
-        TokenLogprob(token=token, logprob=_number(logprob), top=tuple((text, _number(value)) for text, value in top))
-        for token, logprob, top in row.pop("logprobs", [])
-    )
-    return Reply(**row, logprobs=logprobs, key=key)
-
-
-def _number(logprob: float | None) -> float:
-    # JSON has no minus infinity, the log-probability of a token that a schema forbids; it is stored as null.
-    return -math.inf if logprob is None else logprob

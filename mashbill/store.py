@@ -264,7 +264,9 @@ class Stored:
     @staticmethod
     def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
         try:
-            return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+            # Not `read_table`: its dataset layer costs ten times the reading of a small part.
+            with pq.ParquetFile(path) as file:
+                return file.read(columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"{path}: the manifest names it but it cannot be read ({error}); "
