@@ -24,11 +24,11 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mashbill.errors import StoreError
 from mashbill.fingerprint import content_id, fingerprint
-from mashbill.records import schema_of
+from mashbill.records import Document, Record, schema_of
 from mashbill.store import MANIFEST, Counts, Stored, file_digest, replacing, write_json
 
 SHARD_ROWS = 50_000
@@ -113,7 +113,10 @@ class ReleaseManifest(BaseModel):
         file = folder / MANIFEST
         if not file.is_file():
             raise StoreError(f"{folder}: has no {MANIFEST}: the release did not finish; run the bill again")
-        return cls.model_validate_json(file.read_bytes())
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            raise StoreError(f"{file}: is not a release's manifest this version can read: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +142,10 @@ def split_of_sources(source_ids: list[str], splits: Mapping[str, float], seed: i
     ordered = sorted(set(source_ids), key=lambda one: content_id("split", seed, one))
     assigned: dict[str, str] = {}
     position = 0
-    for name in sorted(splits):
-        # At least one source, so that a split that was asked for exists; train keeps at least one too.
-        count = min(max(1, round(splits[name] * len(ordered))), max(0, len(ordered) - position - 1))
+    for others, name in zip(reversed(range(len(splits))), sorted(splits), strict=True):
+        # At least one source, so that a split that was asked for exists; train and the splits to come keep one too.
+        left = len(ordered) - position - 1
+        count = min(max(1, round(splits[name] * len(ordered))), max(left - others, min(left, 1), 0))
         assigned.update(dict.fromkeys(ordered[position : position + count], name))
         position += count
     assigned.update(dict.fromkeys(ordered[position:], "train"))
@@ -154,6 +158,8 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
     Raises:
         StoreError: when the streams' rows are of different types, or there is no row at all.
     """
+    # By name: the fingerprint does not know in which order a bill names its streams, so the bytes must not either.
+    streams = dict(sorted(streams.items()))
     digest = fingerprint((plan, {name: stored.manifest.fingerprint for name, stored in streams.items()}))
     folder = root / "releases" / plan.name / digest
     if (folder / MANIFEST).is_file():
@@ -168,11 +174,13 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
             "`mashbill rejects`"
         )
     taken = _within_shares(index, plan)
-    assigned = split_of_sources(index["source_id"].to_list(), plan.splits, plan.seed)
+    # Of what is taken: a split must not be left empty because its sources' rows were over their share.
+    assigned = split_of_sources(taken["source_id"].to_list(), plan.splits, plan.seed)
     taken = taken.with_columns(split=pl.col("source_id").replace_strict(assigned, return_dtype=pl.String))
     splits = {
         name: _write_split(folder, name, taken.filter(split=name), streams) for name in ["train", *sorted(plan.splits)]
     }
+    _remove_strays(folder, splits)
     manifest = ReleaseManifest(
         name=plan.name,
         version=plan.version,
@@ -189,6 +197,14 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
     return folder
 
 
+def _remove_strays(folder: Path, splits: Mapping[str, SplitCounts]) -> None:
+    """What a run that was killed left, sharded otherwise: readers take every Parquet file in ``data``."""
+    ours = {shard.file for split in splits.values() for shard in split.shards}
+    for path in (folder / "data").glob("*.parquet"):
+        if path.relative_to(folder).as_posix() not in ours:
+            path.unlink()
+
+
 def _index(streams: Mapping[str, Stored]) -> pl.DataFrame:
     """One light row for each curated row: enough to choose and split without the texts in memory."""
     frames = []
@@ -196,13 +212,30 @@ def _index(streams: Mapping[str, Stored]) -> pl.DataFrame:
         for part in range(len(stored)):
             table = pl.from_arrow(stored.table(part))
             assert isinstance(table, pl.DataFrame)
-            size = pl.col("text").str.len_bytes() if "text" in table.columns else pl.lit(1, pl.UInt32)
             frames.append(
                 table.select(
-                    "id", "source_id", text_bytes=size.cast(pl.Int64), stream=pl.lit(name), part=pl.lit(part)
+                    "id", "source_id", text_bytes=_text_bytes(stored.kind), stream=pl.lit(name), part=pl.lit(part)
                 ).with_row_index("row")
             )
     return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def _text_bytes(kind: type[Record]) -> pl.Expr:
+    """Bytes of a row's text: a document's own; of other records, all texts in the columns that only they have."""
+    columns = set(schema_of(kind).names) - set(schema_of(Record).names)
+    names = ["text"] if issubclass(kind, Document) else sorted(columns)
+    sizes = [_bytes_in(schema_of(kind).field(name).type, pl.col(name)) for name in names]
+    return pl.sum_horizontal(sizes).cast(pl.Int64)
+
+
+def _bytes_in(kind: pa.DataType, value: pl.Expr) -> pl.Expr:
+    if pa.types.is_string(kind):
+        return value.str.len_bytes().cast(pl.Int64)
+    if pa.types.is_list(kind):
+        return value.list.eval(_bytes_in(kind.value_type, pl.element())).list.sum()
+    if pa.types.is_struct(kind):
+        return pl.sum_horizontal([_bytes_in(one.type, value.struct.field(one.name)) for one in kind])
+    return value.is_null().cast(pl.Int64) * 0  # numbers are no text
 
 
 def _within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
@@ -210,18 +243,25 @@ def _within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
     if len(wanted) < 2:
         return index
     sizes = {name: int(index.filter(stream=name)["text_bytes"].sum()) for name in wanted}
+    for name, size in sizes.items():
+        if not size:
+            raise StoreError(
+                f"release {plan.name}: the stream {name} has no text, so no share of it can be taken; take it out of "
+                "`release.streams`, or see where its rows went with `mashbill rejects`"
+            )
     unit = min(sizes[name] / share for name, share in wanted.items())
     kept = [index.filter(~pl.col("stream").is_in(list(wanted)))]
     for name, share in wanted.items():
         rows = index.filter(stream=name)
         order = [content_id("share", plan.seed, row) for row in rows["id"]]
-        chosen = rows.with_columns(order=pl.Series(order)).sort("order")
+        # The same row may stand in two parts: its place decides then.
+        chosen = rows.with_columns(order=pl.Series(order)).sort("order", "part", "row")
         kept.append(chosen.filter(pl.col("text_bytes").cum_sum() <= math.ceil(unit * share)).drop("order"))
     return pl.concat(kept).sort("stream", "part", "row")
 
 
 def _write_split(folder: Path, name: str, rows: pl.DataFrame, streams: Mapping[str, Stored]) -> SplitCounts:
-    total = max(1, math.ceil(rows.height / SHARD_ROWS))
+    total = math.ceil(rows.height / SHARD_ROWS)  # none for a split without rows: the `datasets` library refuses it
     tables = _tables(rows, streams)
     shards = []
     schema = released_schema(next(iter(streams.values())))
