@@ -6,11 +6,11 @@ Its YAML header is what the Hub reads: licence, language, size, tags, and which 
 from __future__ import annotations
 
 import importlib.resources
+import re
 import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pyarrow as pa
 import yaml
 
 from mashbill.records import RECORD_TYPES, schema_of
@@ -23,8 +23,90 @@ _SIZES = (
     (100_000, "10K<n<100K"),
     (1_000_000, "100K<n<1M"),
     (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+    (10_000_000_000, "1B<n<10B"),
 )
 """The Hub's own size classes."""
+_LICENSES = frozenset(
+    [
+        "apache-2.0",
+        "mit",
+        "openrail",
+        "bigscience-openrail-m",
+        "creativeml-openrail-m",
+        "bigscience-bloom-rail-1.0",
+        "bigcode-openrail-m",
+        "openrail++",
+        "afl-3.0",
+        "artistic-2.0",
+        "bsl-1.0",
+        "bsd",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "bsd-3-clause-clear",
+        "c-uda",
+        "cc",
+        "cc0-1.0",
+        "cc-by-2.0",
+        "cc-by-2.5",
+        "cc-by-3.0",
+        "cc-by-4.0",
+        "cc-by-sa-3.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-2.0",
+        "cc-by-nc-3.0",
+        "cc-by-nc-4.0",
+        "cc-by-nd-4.0",
+        "cc-by-nc-nd-3.0",
+        "cc-by-nc-nd-4.0",
+        "cc-by-nc-sa-2.0",
+        "cc-by-nc-sa-3.0",
+        "cc-by-nc-sa-4.0",
+        "cdla-sharing-1.0",
+        "cdla-permissive-1.0",
+        "cdla-permissive-2.0",
+        "wtfpl",
+        "ecl-2.0",
+        "epl-1.0",
+        "epl-2.0",
+        "etalab-2.0",
+        "eupl-1.1",
+        "eupl-1.2",
+        "agpl-3.0",
+        "gfdl",
+        "gpl",
+        "gpl-2.0",
+        "gpl-3.0",
+        "lgpl",
+        "lgpl-2.1",
+        "lgpl-3.0",
+        "isc",
+        "lppl-1.3c",
+        "ms-pl",
+        "mpl-2.0",
+        "odc-by",
+        "odbl",
+        "osl-3.0",
+        "postgresql",
+        "ofl-1.1",
+        "ncsa",
+        "unlicense",
+        "zlib",
+        "pddl",
+        "lgpl-lr",
+        "llama2",
+        "llama3",
+        "llama3.1",
+        "llama3.2",
+        "llama3.3",
+        "llama4",
+        "gemma",
+        "unknown",
+        "other",
+    ]
+)
+"""Licences the Hub knows by these names; it refuses a header with another, unless it says `other` and a name."""
 _TASKS = {"Document": ["text-generation"], "QA": ["question-answering"], "Rationale": ["text-generation"]}
 
 NOT_MEASURED = (
@@ -51,7 +133,7 @@ def render_card(release: ReleaseManifest, benefit: str = NOT_MEASURED) -> str:
             [[k, s.rows, s.sources, s.text_bytes, len(s.shards)] for k, s in release.splits.items()],
         ),
         benefit=benefit,
-        columns=table(["column", "type"], [[f"`{one.name}`", f"`{one.type}`"] for one in _columns(release)]),
+        columns=table(["column", "type"], _columns(release)),
         fingerprint=release.fingerprint,
         seed=release.seed,
     )
@@ -71,8 +153,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([*lines, *(_row(_cell(value) for value in row) for row in rows)])
 
 
-def _columns(release: ReleaseManifest) -> pa.Schema:
-    return schema_of(RECORD_TYPES[release.kind])
+def _columns(release: ReleaseManifest) -> Iterable[Sequence[object]]:
+    yield from ([_code(one.name), _code(str(one.type))] for one in schema_of(RECORD_TYPES[release.kind]))
+    yield [_code("stream"), _code("string")]
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -82,16 +165,25 @@ def _row(cells: Iterable[str]) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    # A backslash before a pipe would undo the one that keeps the pipe in its cell.
+    return " ".join(re.sub(r"\\*\|", lambda found: "\\" * (2 * len(found[0]) - 1) + "|", str(value)).splitlines())
+
+
+def _code(text: str) -> str:
+    """A code span, whatever it holds: elsewhere ``<think>`` would be a tag and ``*`` emphasis."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"
 
 
 def _header(release: ReleaseManifest) -> str:
-    size = next((name for most, name in _SIZES if release.rows < most), "n>10M")
+    size = next((name for most, name in _SIZES if release.rows < most), "10B<n<100B")
     files = [{"split": name, "path": f"data/{name}-*.parquet"} for name, split in release.splits.items() if split.rows]
     header: dict[str, Any] = {
         "pretty_name": release.name,
-        "language": [release.language],
-        **({"license": release.license.lower()} if release.license else {}),
+        **({"language": [release.language]} if release.language else {}),
+        **_license(release.license),
         "size_categories": [size],
         "task_categories": _TASKS.get(release.kind, ["text-generation"]),
         "tags": ["mashbill", *(["synthetic"] if _engines(release) else [])],
@@ -100,12 +192,18 @@ def _header(release: ReleaseManifest) -> str:
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True).strip()
 
 
+def _license(name: str) -> dict[str, str]:
+    if not name or name.lower() in _LICENSES:
+        return {"license": name.lower()} if name else {}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") or "other"}
+
+
 def _engines(release: ReleaseManifest) -> list[str]:
     return sorted({step.engine for stream in release.streams.values() for step in stream.steps if step.engine})
 
 
 def _summary(release: ReleaseManifest) -> str:
-    engines = ", ".join(f"`{engine}`" for engine in _engines(release)) or "no model (the rows are the source's own)"
+    engines = ", ".join(_code(engine) for engine in _engines(release)) or "no model (the rows are the source's own)"
     sources = sum(split.sources for split in release.splits.values())
     return (
         f"Version {release.version}: {release.rows:,} rows of type {release.kind} from {sources:,} source documents, "
@@ -124,8 +222,8 @@ def _making(release: ReleaseManifest) -> Iterable[str]:
 def _fields(step: StepCounts) -> Iterable[str]:
     for one in step.identity.get("steps", []):
         plain = {key: value for key, value in one["fields"].items() if not _long(value)}
-        shown = ", ".join(f"{key}={value!r}" for key, value in plain.items())
-        yield f"`{one['name']}` version {one['version']}{': ' + shown if shown else ''}"
+        shown = ", ".join(_code(f"{key}={value!r}") for key, value in plain.items())
+        yield f"{_code(one['name'])} version {one['version']}{': ' + shown if shown else ''}"
 
 
 def _long(value: object) -> bool:
