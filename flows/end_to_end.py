@@ -16,6 +16,7 @@ from flows.kitchen import Outcome, released_line
 from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of
 from flows.synthesize import synthesize
 from flows.train import train
+from mashbill.errors import Interrupted
 from mashbill.progress import Progress
 from mashbill.settings import Settings
 
@@ -33,6 +34,9 @@ def run_with_prefect(path: Path, settings: Settings, progress: Progress) -> Outc
     """Run a bill under Prefect from a program that is not a flow."""
     SETTINGS.set(settings)
     WATCH.set(progress)
-    release, *report = asyncio.run(end_to_end(str(path)))
+    try:
+        release, *report = asyncio.run(end_to_end(str(path)))
+    except asyncio.CancelledError:
+        raise Interrupted("stopped at once") from None
     lines = [released_line(Path(release)), *report[1:]]
     return Outcome(Path(release), Path(report[0]) if report else None, "\n".join(lines))

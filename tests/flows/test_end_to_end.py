@@ -218,7 +218,10 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(done: Project, tmp_pa
     assert broken.run().code == 0
 
 
-def test_ctrl_c_during_synthesis_keeps_every_reply_that_was_paid_for(done: Project, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_ctrl_c_during_synthesis_and_then_during_training_keeps_every_reply_that_was_paid_for(
+    done: Project, tmp_path: Path
+) -> None:
     stopped = project(tmp_path)
     with stopped.start(delay=0.05) as process:
         while len(stopped.paid()) < 6:
