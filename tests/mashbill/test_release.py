@@ -16,16 +16,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mashbill.release
 from mashbill.errors import SettingsError, StoreError
-from mashbill.execute import Runtime, execute
+from mashbill.execute import execute
 from mashbill.filter_stack import FilterStack
 from mashbill.hf_disk import export_to_disk
 from mashbill.records import RECORD_TYPES, Document, schema_of
 from mashbill.release import ReleaseManifest, publish, released_schema, split_of_sources, way_of
+from mashbill.runtime import Runtime
 from mashbill.store import Stored, file_digest
 from tests.mashbill.release_rows import BYTES, plan_of, released, rows_of_kind, texts
 from tests.support.kernel import NoDigit, bytes_of, documents, store
@@ -59,6 +60,8 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     splits=st.dictionaries(st.sampled_from(["a", "b", "c"]), st.floats(0.01, 0.33), max_size=3),
     seed=st.integers(0, 10**6),
 )
+@example(sources=list("abcde"), splits={"a": 0.3125, "b": 0.3125, "c": 0.25}, seed=0)
+@example(sources=["a", "b"], splits={"a": 0.3, "b": 0.3}, seed=0)
 def test_every_source_has_one_split_and_train_has_one(sources: list[str], splits: dict[str, float], seed: int) -> None:
     assigned = split_of_sources(sources, splits, seed)
     assert assigned.keys() == set(sources)
