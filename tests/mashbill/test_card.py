@@ -194,7 +194,7 @@ def test_what_stands_in_a_cell_stays_in_it(manifest: ReleaseManifest, reason: st
     stream = manifest.streams["raw"].model_copy(update={"steps": (odd,)})
     card = render_card(manifest.model_copy(update={"streams": {"raw": stream}}))
     (row,) = rows_in(card, "stream | step")
-    assert row["reasons"].replace("\\", "") == " ".join(reason.splitlines()).replace("\\", "") + " 1"
+    assert row["reasons"] == " ".join(reason.splitlines()) + " 1"
 
 
 def test_tables_of_any_values() -> None:
