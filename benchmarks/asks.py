@@ -29,11 +29,13 @@ from typing import Any
 
 import aiohttp
 
-from mashbill.ask import Answer, Asker
+from mashbill.ask import Answer
+from mashbill.asker import Asker
 from mashbill.engine import Request, Sampling, user
-from mashbill.execute import Runtime, execute
+from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Reject, to_table
+from mashbill.runtime import Runtime
 from mashbill.step import Generator, Prompt
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 from synth.engines.openai import Openai

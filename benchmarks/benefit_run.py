@@ -18,11 +18,12 @@ from transformers import PreTrainedTokenizerFast
 
 from benchmarks.benefit_corpus import WORDINGS, Person, Teacher, World, question
 from filters.minhash_dedup import MinhashDedup
-from mashbill.ask import Asker
+from mashbill.asker import Asker
 from mashbill.engine import ScriptedEngine
-from mashbill.execute import Runtime, execute
+from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Reject, to_table
+from mashbill.runtime import Runtime
 from mashbill.step import Step
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 from synth.generators.entigraph import Entigraph

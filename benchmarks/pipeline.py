@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mashbill.ask import Answer, Asker
+from mashbill.ask import Answer
+from mashbill.asker import Asker
 from mashbill.engine import Request, Sampling, user
-from mashbill.execute import Runtime, execute
+from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.records import Document
+from mashbill.runtime import Runtime
 from mashbill.sources.read_documents import ReadDocuments
 from mashbill.step import Generator, Prompt
 from mashbill.store import Stored

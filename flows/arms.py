@@ -29,8 +29,7 @@ from flows.training_section import (
     read_student,
     read_training,
 )
-from mashbill.ask import Interrupted
-from mashbill.errors import BillError
+from mashbill.errors import BillError, Interrupted
 from mashbill.fingerprint import fingerprint
 from mashbill.release import ReleaseManifest
 from mashbill.store import MANIFEST, Stored, file_digest

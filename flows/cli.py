@@ -82,7 +82,7 @@ def run(
     from flows.kitchen import run_bill
     from flows.progress import RichProgress
     from flows.stored import replies_kept
-    from mashbill.ask import Interrupted
+    from mashbill.errors import Interrupted
     from mashbill.progress import Silent
 
     settings = settings_of(root)

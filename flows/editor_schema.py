@@ -16,8 +16,8 @@ from typing import Any
 
 from flows.field_schema import Schema, first_paragraph, is_required, object_schema
 from mashbill.bill import Release
-from mashbill.execute import RejectPolicy
 from mashbill.registry import available, load
+from mashbill.runtime import RejectPolicy
 from mashbill.step import Source
 from train.plan import PlanSpec
 from train.recipe import StudentSpec, TrainRecipe

@@ -56,7 +56,7 @@ def ending_well(command: Callable[[], Any]) -> Any:
 
 
 def _say(error: MashbillError) -> int:
-    from mashbill.ask import Interrupted
+    from mashbill.errors import Interrupted
 
     line = " ".join(str(error).split())
     if isinstance(error, Interrupted):

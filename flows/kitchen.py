@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mashbill.ask import Asker, Interrupted
+from mashbill.asker import Asker
 from mashbill.bill import Bill, Stream, read_bill
-from mashbill.errors import StoreError, UserError
-from mashbill.execute import Runtime, execute
+from mashbill.errors import Interrupted, StoreError, UserError
+from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.progress import Progress
 from mashbill.release import ReleasePlan, publish
+from mashbill.runtime import Runtime
 from mashbill.section import Section
 from mashbill.settings import Settings
 from mashbill.step import Generator

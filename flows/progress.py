@@ -20,7 +20,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from flows.terminal import console, number, some
-from mashbill.ask import Usage
+from mashbill.asker import Usage
 from mashbill.store import Counts, Stored
 
 REASONS = 3

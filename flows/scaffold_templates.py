@@ -67,9 +67,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from mashbill.ask import Asker
+from mashbill.asker import Asker
 from mashbill.engine import ScriptedEngine
-from mashbill.execute import Runtime, execute
+from mashbill.execute import execute
+from mashbill.runtime import Runtime
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.lineage import rejects_of

@@ -35,10 +35,10 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.errors import ChainError, RegistryError
-from mashbill.execute import RejectPolicy
 from mashbill.filter_stack import FilterStack
 from mashbill.records import Record
 from mashbill.registry import load, nearest
+from mashbill.runtime import RejectPolicy
 from mashbill.section import Section
 from mashbill.step import Filter, Generator, Source, Step, chain
 

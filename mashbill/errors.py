@@ -19,6 +19,7 @@
     │   └── EngineGarbage      it answers with something that is not a completion
     ├── LedgerError            the reply store cannot be opened or written
     ├── StepFailed             a bug in a step: any other exception, with the record's id
+    ├── Interrupted            the run was asked to stop; what was in flight is in the ledger
     └── BadReply               a reply that cannot be used; always becomes a reject row, never ends a run
 
 A message says what was found, what was wanted, and what to do.
@@ -112,6 +113,10 @@ class LedgerError(MashbillError):
 
 class StepFailed(MashbillError):
     """A bug in a step; the cause is chained and the record's id is in the message."""
+
+
+class Interrupted(MashbillError):
+    """The run was asked to stop; what was in flight is in the ledger."""
 
 
 class BadReply(MashbillError):

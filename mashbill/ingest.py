@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.errors import InputError
-from mashbill.execute import Runtime, plain_identity
+from mashbill.execute import plain_identity
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.records import Record, Reject, to_table
+from mashbill.runtime import Runtime
 from mashbill.step import BadInput, Source
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from mashbill.ask import Usage
+from mashbill.asker import Usage
 from mashbill.store import Counts, Stored
 
 

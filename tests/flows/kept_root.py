@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filters.length import Length
-from mashbill.ask import Ask, Asker
+from mashbill.ask import Ask
+from mashbill.asker import Asker
 from mashbill.engine import Request, Sampling, ScriptedEngine, system, user
 from mashbill.errors import BadReply
-from mashbill.execute import Runtime, execute
+from mashbill.execute import execute
 from mashbill.filter_stack import FilterStack
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.records import Document
 from mashbill.release import ReleasePlan, publish
+from mashbill.runtime import Runtime
 from mashbill.sources.read_documents import ReadDocuments
 from mashbill.step import Generator, settle
 from mashbill.store import Stored

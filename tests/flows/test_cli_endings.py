@@ -14,8 +14,16 @@ from typer.testing import CliRunner, Result
 import flows.kitchen
 from flows.cli import app
 from flows.kitchen import Outcome
-from mashbill.ask import Interrupted
-from mashbill.errors import BadReply, BillError, EngineDown, LedgerError, MashbillError, StepFailed, TooManyRejects
+from mashbill.errors import (
+    BadReply,
+    BillError,
+    EngineDown,
+    Interrupted,
+    LedgerError,
+    MashbillError,
+    StepFailed,
+    TooManyRejects,
+)
 from tests.flows.kept_root import kept_root
 
 HERE = Path(__file__).parents[2]

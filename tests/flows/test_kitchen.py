@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from flows.kitchen import kitchen_for, run_bill, synthesis_steps
-from mashbill.ask import Interrupted
 from mashbill.bill import read_bill
-from mashbill.errors import BillError, EngineRefused, StoreError, TooManyRejects, UserError
+from mashbill.errors import BillError, EngineRefused, Interrupted, StoreError, TooManyRejects, UserError
 from mashbill.progress import Silent
 from mashbill.release import ReleaseManifest
 from mashbill.settings import Settings

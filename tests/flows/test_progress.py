@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.progress import RichProgress
-from mashbill.ask import Usage
+from mashbill.asker import Usage
 from mashbill.progress import Progress
 from mashbill.store import Counts, Manifest, Stored
 

@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mashbill.ask import Asker, Interrupted
+from mashbill.asker import Asker
 from mashbill.engine import Reply, Request
-from mashbill.execute import RejectPolicy, Runtime, execute
+from mashbill.errors import Interrupted
+from mashbill.execute import execute
 from mashbill.filter_stack import FilterStack
 from mashbill.ledger import Ledger, reply_key, request_bytes
 from mashbill.records import Document, Reject, to_table
+from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.step import DatasetStep, PartOutput, Parts
 from tests.support.kernel import NoDigit, Tales, documents, fickle, hashed, store
 

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mashbill.ask import TRIES, Ask, Asker, Interrupted
+from mashbill.ask import TRIES, Ask
+from mashbill.asker import Asker
 from mashbill.engine import Reply, Request, Sampling, ScriptedEngine, assistant, system, user
-from mashbill.errors import BadReply, EngineDown, EngineGarbage, EngineRefused, LedgerError, RequestRefused
+from mashbill.errors import BadReply, EngineDown, EngineGarbage, EngineRefused, Interrupted, LedgerError, RequestRefused
 from mashbill.ledger import Ledger
 from tests.support.kernel import GREEDY, Gate, Names, Shuffled, ask_of, fickle, reply
 

@@ -12,9 +12,9 @@ import pytest
 import mashbill.bill
 from mashbill.bill import TOP, Bill, Release, read_bill
 from mashbill.errors import BillError
-from mashbill.execute import RejectPolicy
 from mashbill.filter_stack import FilterStack
 from mashbill.records import Document, Triple
+from mashbill.runtime import RejectPolicy
 
 Read = Callable[[str], Bill]
 

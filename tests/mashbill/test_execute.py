@@ -18,15 +18,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mashbill.ask import Ask, Asker, Interrupted, Usage
+from mashbill.ask import Ask
+from mashbill.asker import Asker, Usage
 from mashbill.engine import Reply, Request, ScriptedEngine
-from mashbill.errors import BadReply, EngineDown, LedgerError, StepFailed, StoreError, TooManyRejects
-from mashbill.execute import FILTER_POLICY, RejectPolicy, Runtime, execute, place_of
+from mashbill.errors import BadReply, EngineDown, Interrupted, LedgerError, StepFailed, StoreError, TooManyRejects
+from mashbill.execute import execute, place_of
 from mashbill.filter_stack import FilterStack
 from mashbill.fingerprint import seed_of
 from mashbill.ledger import Ledger
 from mashbill.progress import Silent
 from mashbill.records import Document, Record, Reject, Triple, from_rows, to_table
+from mashbill.runtime import FILTER_POLICY, RejectPolicy, Runtime
 from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Parts
 from mashbill.store import Counts, Stored
 from tests.support.kernel import (

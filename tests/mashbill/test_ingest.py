@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mashbill.errors import InputError
-from mashbill.execute import Runtime
 from mashbill.ingest import ingest
 from mashbill.records import Document
+from mashbill.runtime import Runtime
 from mashbill.sources.read_documents import ReadDocuments
 from mashbill.step import Source
 from mashbill.store import Stored

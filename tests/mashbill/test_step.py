@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mashbill.ask import Answer, Asker
+from mashbill.ask import Answer
+from mashbill.asker import Asker
 from mashbill.engine import Engine, Reply, Request, Sampling, ScriptedEngine, assistant, canonical_json, system, user
 from mashbill.errors import BadReply, ChainError, EngineDown
 from mashbill.filter_stack import FilterStack

@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mashbill.ask import Asker
+from mashbill.asker import Asker
 from mashbill.engine import Reply, Request
 from mashbill.errors import StoreError
-from mashbill.execute import Runtime, execute
+from mashbill.execute import execute
 from mashbill.filter_stack import FilterStack
 from mashbill.ledger import Ledger
 from mashbill.records import Document, to_table
+from mashbill.runtime import Runtime
 from mashbill.store import Counts, Stored, file_digest, part_name, replacing, write_bytes, write_json, write_parquet
 from tests.support.kernel import Echo, NoDigit, Shuffled, bytes_of, document, documents, reply, rows_of, store
 
@@ -111,7 +112,8 @@ def test_a_full_disk_stops_the_run_and_keeps_the_parts_that_are_finished(tmp_pat
         import asyncio, random, resource
         from pathlib import Path
         from mashbill.errors import StoreError
-        from mashbill.execute import Runtime, execute
+        from mashbill.execute import execute
+        from mashbill.runtime import Runtime
         from mashbill.filter_stack import FilterStack
         from mashbill.store import Stored
         from tests.support.kernel import NoDigit, document, store

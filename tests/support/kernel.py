@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel
 
-from mashbill.ask import Ask, Asker, Usage
+from mashbill.ask import Ask
+from mashbill.asker import Asker, Usage
 from mashbill.engine import Reply, Request, Sampling, user
 from mashbill.errors import BadReply
 from mashbill.ledger import Ledger

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mashbill.ask import Asker
+from mashbill.asker import Asker
 from mashbill.engine import Reply, Request, ScriptedEngine
-from mashbill.execute import RejectPolicy, Runtime, execute
+from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Reject, from_rows, to_table
+from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.step import Step
 from mashbill.store import Counts, Manifest, PartEntry, Stored, part_name, write_json, write_parquet
 

@@ -1,0 +1,276 @@
+"""The asker: many coroutines on one side, one engine on the other, the ledger between.
+
+What is asked in one turn of the event loop is looked up in the ledger together; what is not there is queued, sent to
+the engine in as large a batch as it takes, and answered when its reply is on disk. Whoever asks for what is already
+on its way shares it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mashbill.engine import Engine, Reply, Request
+from mashbill.errors import EngineGarbage, Interrupted, RequestRefused
+from mashbill.ledger import Ledger
+
+SETTLE = 64
+"""Turns of the event loop to wait for more asks before sending a batch that is not full."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What asks have cost: replayed ones came from the ledger."""
+
+    asks: int = 0
+    replayed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    new_completion_tokens: int = 0
+
+    def add(self, reply: Reply, replayed: bool) -> None:
+        """Count one reply."""
+        self.asks += 1
+        self.prompt_tokens += reply.prompt_tokens
+        self.completion_tokens += reply.completion_tokens
+        if replayed:
+            self.replayed += 1
+        else:
+            self.new_completion_tokens += reply.completion_tokens
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One request on its way, and everybody who asked for it: each has a future of his own, and may be gone."""
+
+    key: str
+    request: Request
+    draw: int
+    askers: list[asyncio.Future[tuple[Reply, bool]]]
+
+    def settle(self, outcome: Reply | BaseException, replayed: bool = False) -> None:
+        """Tell everybody. The first has paid for it, unless it is replayed; the others share it."""
+        for asker in self.askers:
+            if asker.done():
+                pass
+            elif isinstance(outcome, BaseException):
+                asker.set_exception(outcome)
+                # Whoever asked may be gone already; the error reaches the run by another of its asks.
+                asker.exception()
+            else:
+                asker.set_result((outcome, replayed))
+            replayed = True
+
+
+@dataclass
+class Asker:
+    """Feeds one engine from many coroutines, through the ledger. Use as an async context manager."""
+
+    engine: Engine
+    ledger: Ledger
+    usage: Usage = field(default_factory=Usage)
+    stopping: bool = False
+    _asked: list[_Waiting] = field(default_factory=list)
+    """Not yet looked up in the ledger."""
+    _queue: deque[_Waiting] = field(default_factory=deque)
+    _inflight: dict[str, _Waiting] = field(default_factory=dict)
+    _idle: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _workers: list[asyncio.Task[None]] = field(default_factory=list)
+    _starting: asyncio.Task[None] | None = None
+    _failure: BaseException | None = None
+
+    async def __aenter__(self) -> Asker:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """The engine's identity, taken once: a key needs it for each ask."""
+        return self.engine.identity
+
+    async def close(self) -> None:
+        """Stop the workers and close the engine; the ledger stays open. After `stop`, what is in flight ends first."""
+        self._look_up()
+        while self.stopping and self._inflight:
+            # Futures of our own: those of askers that were cancelled are done before the reply is stored.
+            ends = [self._joined(waiting) for waiting in self._inflight.values()]
+            await asyncio.wait(ends)
+        for worker in self._workers:
+            worker.cancel()
+        for worker in self._workers:
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+        self._workers.clear()
+        self._end(list(self._queue), Interrupted("closed before it was asked"))
+        self._queue.clear()
+        if self._starting is not None:
+            if not self._starting.done():
+                self._starting.cancel()
+                await asyncio.wait([self._starting])
+            await self.engine.close()
+            self._starting = None
+
+    def stop(self) -> None:
+        """Send nothing more; what is in flight is finished and stored, everything waiting ends as `Interrupted`."""
+        self.stopping = True
+        while self._queue:
+            self._fail(self._queue.popleft(), Interrupted("stopped before it was asked"))
+
+    async def reply(self, key: str, request: Request, draw: int) -> tuple[Reply, bool]:
+        """The reply to a request and whether it came from the ledger; paid for once, however often it is asked."""
+        waiting = self._inflight.get(key)
+        if waiting is None:
+            waiting = self._inflight[key] = _Waiting(key, request, draw, [])
+            if not self._asked:
+                asyncio.get_running_loop().call_soon(self._look_up)
+            self._asked.append(waiting)
+        return await self._joined(waiting)
+
+    @staticmethod
+    def _joined(waiting: _Waiting) -> asyncio.Future[tuple[Reply, bool]]:
+        done: asyncio.Future[tuple[Reply, bool]] = asyncio.get_running_loop().create_future()
+        waiting.askers.append(done)
+        return done
+
+    def _look_up(self) -> None:
+        """Look in the ledger for all that was asked in this turn of the loop, and queue what is not there."""
+        asked, self._asked = self._asked, []
+        try:
+            stored = self.ledger.get_all([waiting.key for waiting in asked])
+        except Exception as error:
+            self._end(asked, error)
+            return
+        for waiting in asked:
+            reply = stored.get(waiting.key)
+            if reply is not None:
+                self._forget(waiting)
+                waiting.settle(reply, replayed=True)
+            elif self.stopping:
+                self._fail(waiting, Interrupted("stopped before it was asked"))
+            elif self._failure is not None:
+                self._fail(waiting, self._failure)
+            else:
+                self._queue.append(waiting)
+                self._staff()
+
+    def _staff(self) -> None:
+        """Wake one idle worker, not all of them; hire one more while the engine takes more calls."""
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        if len(self._workers) < self.engine.calls:
+            self._workers.append(asyncio.get_running_loop().create_task(self._work()))
+
+    async def _ready(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self.engine.start())
+        await asyncio.shield(self._starting)
+
+    async def _work(self) -> None:
+        while True:
+            while not self._queue:
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._idle.append(waiter)
+                await waiter
+            if self.engine.batch > 1:
+                await self._settle()
+            count = min(self.engine.batch, len(self._queue))
+            batch = [self._queue.popleft() for _ in range(count)]
+            if batch:
+                try:
+                    await self._ready()
+                    await self._send(batch)
+                except asyncio.CancelledError:
+                    self._end(batch, Interrupted("the run was cancelled"))
+                    raise
+                except Exception as error:
+                    self._failure = error
+                    self._end([*batch, *self._queue], error)
+                    self._queue.clear()
+
+    async def _settle(self) -> None:
+        # Coroutines that were just answered ask again within a few turns of the loop: wait for them, not for a clock.
+        seen, still = -1, 0
+        while len(self._queue) < self.engine.batch and still < SETTLE:
+            still = still + 1 if len(self._queue) == seen else 0
+            seen = len(self._queue)
+            await asyncio.sleep(0)
+
+    async def _send(self, batch: list[_Waiting]) -> None:
+        answered: set[int] = set()
+        replies = self.engine.complete([waiting.request for waiting in batch])
+        try:
+            while True:
+                patience = self._patience(answered, batch)
+                if patience is None:
+                    index, reply = await anext(replies)
+                else:
+                    async with asyncio.timeout(patience):
+                        index, reply = await anext(replies)
+                if index in answered or not 0 <= index < len(batch):
+                    raise EngineGarbage(f"{self.identity} answered request {index} twice, or none such exists")
+                answered.add(index)
+                self._store(batch[index], reply)
+        except StopAsyncIteration:
+            missing = len(batch) - len(answered)
+            if missing:
+                raise EngineGarbage(f"{self.identity} left {missing} of {len(batch)} requests open") from None
+        except RequestRefused as refused:
+            # Only what is still open: the engine has answered all others of the batch first.
+            self._end([waiting for index, waiting in enumerate(batch) if index not in answered], refused)
+        except TimeoutError:
+            if not self.stopping:
+                raise
+            # Those answered are on their way into the ledger, and `close` waits for them.
+            still_open = [waiting for index, waiting in enumerate(batch) if index not in answered]
+            self._end(still_open, Interrupted("stopped before it was answered"))
+        finally:
+            close = getattr(replies, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _patience(self, answered: set[int], batch: list[_Waiting]) -> float | None:
+        # Stopping: replies of the batch now computed come together; the next batch is not waited for.
+        if self.stopping and answered and len(answered) < len(batch):
+            return 0.5
+        return None
+
+    def _store(self, waiting: _Waiting, reply: Reply) -> None:
+        def settled(outcome: Reply | Exception) -> None:
+            self._forget(waiting)
+            waiting.settle(outcome if isinstance(outcome, Exception) else _with_key(outcome, waiting.key))
+
+        self.ledger.store(waiting.key, self.identity, waiting.request, waiting.draw, reply, settled)
+
+    def _end(self, batch: Sequence[_Waiting], error: BaseException) -> None:
+        for waiting in batch:
+            self._fail(waiting, error)
+
+    def _fail(self, waiting: _Waiting, error: BaseException) -> None:
+        self._forget(waiting)
+        waiting.settle(error)
+
+    def _forget(self, waiting: _Waiting) -> None:
+        # One that failed may have been asked again by now, under the same key.
+        if self._inflight.get(waiting.key) is waiting:
+            del self._inflight[waiting.key]
+
+
+def _with_key(reply: Reply, key: str) -> Reply:
+    # Written out: `replace` takes three times as long.
+    return Reply(
+        text=reply.text,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        logprobs=reply.logprobs,
+        key=key,
+    )

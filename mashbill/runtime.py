@@ -1,0 +1,40 @@
+"""How steps run, and when rejects stop one: none of it is identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mashbill.asker import Asker
+from mashbill.progress import Progress, Silent
+from mashbill.store import Counts, Tally
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectPolicy:
+    """When rejects stop a step: more than `share` of the attempts, once `after` attempts were made.
+
+    The minimum keeps an early bad row from being measured against a tiny denominator.
+    """
+
+    share: float = 0.5
+    after: int = 50
+
+    def broken_by(self, counts: Counts | Tally) -> bool:
+        """Whether these counts are over the line."""
+        return counts.attempts >= self.after and counts.rejects > self.share * counts.attempts
+
+
+FILTER_POLICY = RejectPolicy(share=0.98, after=50)
+"""Filters are there to reject; only a stack that leaves almost nothing is a mistake in the bill."""
+
+
+@dataclass(kw_only=True)
+class Runtime:
+    """How steps run: none of it is identity."""
+
+    root: Path
+    asker: Asker | None = None
+    records_in_flight: int = 64
+    """Records whose coroutines are driven at once; each may have many asks."""
+    progress: Progress = field(default_factory=Silent)

@@ -1,0 +1,144 @@
+"""One execution of one step: its parts, their accounting, and the manifest at the end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mashbill.errors import MashbillError, StepFailed, StoreError, TooManyRejects
+from mashbill.filter_stack import FilterStack, label_of
+from mashbill.records import Record
+from mashbill.runtime import RejectPolicy, Runtime
+from mashbill.step import Filter, PartOutput, Step
+from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+
+_COUNTS_KEY = "mashbill.counts"
+
+
+class StepRun:
+    """What is done so far and how to write the rest; a subclass says how the rows of a part are made."""
+
+    def __init__(
+        self, step: Step, source: Stored, runtime: Runtime, place: Path, digest: str, policy: RejectPolicy
+    ) -> None:
+        self.step, self.source, self.runtime = step, source, runtime
+        self.place, self.digest, self.policy = place, digest, policy
+        self.kind = source.kind if isinstance(step, FilterStack | Filter) else step.writes
+        if self.kind is Record:
+            self.kind = source.kind
+        self.counts = Counts()
+        self.parts: dict[int, PartEntry] = {}
+
+    async def all_parts(self) -> None:
+        """Do every part that is not done."""
+        for index in range(len(self.source)):
+            self.reuse(index)
+        self.runtime.progress.begin(label_of(self.step), self.source.manifest.counts.kept, self.counts.read)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Do the parts that are not in `parts`."""
+        raise TypeError(f"{type(self).__name__} does not say how its parts are made")
+
+    def reuse(self, index: int) -> None:
+        """Take a part that an earlier run finished."""
+        kept, rejects = self.paths(index)
+        if not (kept.is_file() and rejects.is_file()):
+            return
+        try:
+            metadata = pq.read_schema(kept).metadata or {}
+            counts = Counts.model_validate_json(metadata[_COUNTS_KEY.encode()])
+        except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
+            raise StoreError(f"{kept}: an earlier run wrote it but it cannot be read ({error}); remove it") from error
+        self._enter(index, counts)
+
+    def paths(self, index: int) -> tuple[Path, Path]:
+        """A part's kept rows and its rejects."""
+        return self.place / part_name(index), self.place / "rejects" / part_name(index)
+
+    @property
+    def stopped(self) -> Path:
+        """Rejects to be read when the policy stopped the step in the middle of its parts."""
+        return self.place / "rejects" / "stopped.parquet"
+
+    def _enter(self, index: int, counts: Counts) -> None:
+        kept, rejects = self.paths(index)
+        self.parts[index] = PartEntry(
+            name=kept.name, sha256=file_digest(kept), rejects_sha256=file_digest(rejects), counts=counts
+        )
+        self.counts += counts
+
+    def write(self, index: int, output: PartOutput, counts: Counts) -> None:
+        """Write one part, once its accounting adds up."""
+        if counts.attempts != counts.kept + counts.rejects:
+            raise StepFailed(
+                f"{self.step.name}, part {index}: {counts.attempts} rows were tried but {counts.kept} kept and "
+                f"{counts.rejects} rejected; every row must be one or the other"
+            )
+        kept, rejects = self.paths(index)
+        # Rejects first: a part counts as done when the kept file is there.
+        write_parquet(rejects, output.rejects)
+        write_parquet(kept, output.kept, {_COUNTS_KEY: counts.model_dump_json()})
+        self._enter(index, counts)
+
+    def check(self, counts: Counts) -> None:
+        """Stop the step where its rejects are over the line."""
+        if not self.policy.broken_by(counts):
+            return
+        top = ", ".join(f"{reason} {count}" for reason, count in Counter(counts.rejected).most_common(3))
+        raise TooManyRejects(
+            f"{label_of(self.step)}: {counts.rejects} of {counts.attempts} attempts were rejected, more than the "
+            f"{self.policy.share:.0%} the bill allows; top reasons: {top}. Read them with "
+            f"`mashbill rejects {self.place}`; raise `rejects.share` in the bill to go on"
+        )
+
+    def finish(self, identity: dict[str, Any]) -> Stored:
+        """Write the manifest: from now on the step is finished."""
+        parts = tuple(self.parts[index] for index in range(len(self.source)))
+        # Summed here: parts are written on several threads, and `self.counts` is for the watcher.
+        counts = sum((part.counts for part in parts), Counts())
+        self.check(counts)
+        manifest = Manifest(
+            step=label_of(self.step),
+            kind=self.kind.__name__,
+            fingerprint=self.digest,
+            identity=identity,
+            inputs={self._input_name(): self.source.manifest.fingerprint},
+            engine=identity["engine"],
+            parts=parts,
+            counts=counts,
+        )
+        notes = self._notes(manifest)
+        self.stopped.unlink(missing_ok=True)
+        write_json(self.place / "manifest.json", manifest.model_copy(update={"notes": notes}).model_dump(mode="json"))
+        stored = Stored.open(self.place)
+        self.runtime.progress.end(label_of(self.step), stored, reused=False)
+        return stored
+
+    def _input_name(self) -> str:
+        path, root = self.source.path, self.runtime.root
+        # An input may lie under another root; where that is would be no identity.
+        return (path.relative_to(root) if path.is_relative_to(root) else Path(*path.parts[-2:])).as_posix()
+
+    def _notes(self, manifest: Manifest) -> dict[str, Any]:
+        report = getattr(self.step, "report", None)
+        if report is None:
+            return {}
+        with self.named_failures():
+            return dict(report(self.source, Stored(self.place, manifest)))
+
+    @contextlib.contextmanager
+    def named_failures(self) -> Iterator[None]:
+        """A failure of the step's own code names the step."""
+        try:
+            yield
+        except MashbillError:
+            raise
+        except Exception as error:
+            raise StepFailed(f"{self.step.name} failed on {self.source.path}: {error!r}") from error
