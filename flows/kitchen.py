@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from mashbill.ledger import Ledger
 from mashbill.progress import Progress
 from mashbill.release import ReleasePlan, publish
 from mashbill.runtime import Runtime
-from mashbill.section import Section
 from mashbill.settings import Settings
 from mashbill.step import Generator
 from mashbill.store import Stored
@@ -67,19 +66,10 @@ class Kitchen:
 
     def _engine(self) -> Asker | None:
         if self._asker is None:
-            named = self.bill.engine_cls()
-            if named is not None:
-                cls, fields = named
-                engine = self._resolved(fields).build(cls, hide=("run",))
+            engine = self.bill.engine()
+            if engine is not None:
                 self._asker = Asker(engine, self.ledger, stopping=self.stopping)
         return self._asker
-
-    def _resolved(self, fields: Section) -> Section:
-        """A checkpoint directory named as the engine's model lies, like every path in a bill, relative to the bill."""
-        model = fields.value.get("model") if isinstance(fields.value, dict) else None
-        if isinstance(model, str) and (self.bill.folder / model / "config.json").is_file():
-            return replace(fields, value={**fields.value, "model": str((self.bill.folder / model).resolve())})
-        return fields
 
     def stop(self) -> None:
         """Finish what is in flight and begin nothing more."""

@@ -30,7 +30,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,10 @@ class Bill:
         if named is None:
             return None
         cls, fields = named
+        model = fields.value.get("model") if isinstance(fields.value, Mapping) else None
+        if isinstance(model, str) and (self.folder / model / "config.json").is_file():
+            # A checkpoint directory lies, like every path in a bill, relative to the bill.
+            fields = replace(fields, value={**fields.value, "model": str((self.folder / model).resolve())})
         return fields.build(cls, hide=HOW_IT_RUNS)
 
 
