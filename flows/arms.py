@@ -62,6 +62,7 @@ class Measured:
     arms: Mapping[str, Arm]
     evaluations: Mapping[str, EvalResult]
     """By arm, the base student among them; empty when the bill evaluates nothing."""
+    training: Training | None = None
 
 
 async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
@@ -82,7 +83,7 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
             name: await train_arm(kitchen, release, training, name) for name in (training.plans if training else ())
         }
         evaluations = {} if evaluation is None else await evaluate_arms(kitchen, evaluation, arms)
-        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations)
+        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training)
         lines = await asyncio.to_thread(write_report, folder, identity, measured)
     return folder, lines
 

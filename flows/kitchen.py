@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -285,4 +286,6 @@ def run_stages(path: Path, settings: Settings, progress: Progress, stages: Calla
         except asyncio.CancelledError:
             raise Interrupted("stopped at once") from None
 
+    # What is imported by now lives to the end: full collections need not look at it (5 to 10 us an ask).
+    gc.freeze()
     return asyncio.run(run())

@@ -17,6 +17,7 @@ from flows.training_section import BASE
 from mashbill.card import render_card, table
 from mashbill.release import ReleaseManifest
 from mashbill.store import write_bytes, write_json
+from train.model_card import CARD, model_card
 
 if TYPE_CHECKING:
     from flows.arms import Arm, Measured
@@ -47,11 +48,31 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     if measured.evaluations:
         _chart(folder / CHART, measured.evaluations)
     write_bytes(measured.release_dir / "README.md", render_card(measured.release, benefit).encode())
+    _write_model_cards(measured)
     lines = _lines(measured)
     arms = {name: _arm_json(arm) for name, arm in measured.arms.items()}
     evaluations = {name: _evaluation_json(one) for name, one in measured.evaluations.items()}
     write_json(folder / REPORT, {"identity": identity, "arms": arms, "evaluations": evaluations, "lines": lines})
     return lines
+
+
+def _write_model_cards(measured: Measured) -> None:
+    """Each student's card again, now with what its training did to it."""
+    from train.compare import compare
+
+    base = measured.evaluations.get(BASE)
+    if base is None or measured.training is None:
+        return
+    for name, arm in measured.arms.items():
+        card = model_card(
+            arm.result,
+            arm.plan,
+            measured.training.student,
+            measured.training.recipe,
+            dataset=measured.release.fingerprint,
+            evaluation=compare(base, measured.evaluations[name]).table(),
+        )
+        write_bytes(arm.result.model_dir / CARD, card.encode())
 
 
 def benefit_section(measured: Measured) -> str:
