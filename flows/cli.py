@@ -187,6 +187,21 @@ def card(
 
 
 @app.command()
+def export(
+    release: Annotated[str, typer.Argument(help="A release: path, name or fingerprint.", show_default=False)],
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.", show_default=False)],
+    root: Root = None,
+) -> None:
+    """Write a release as `datasets.load_from_disk` reads it."""
+    from flows.stored import the_thing
+    from mashbill.hf_disk import export_to_disk
+
+    place = the_thing(release, settings_of(root).root, ["release"]).path
+    export_to_disk(place, target)
+    typer.echo(f"{target}: open it with datasets.load_from_disk; {place} itself opens with datasets.load_dataset")
+
+
+@app.command()
 def new(
     sort: Annotated[str, typer.Argument(metavar="SORT", help="generator, filter or bill.", show_default=False)],
     name: Annotated[str, typer.Argument(help="In snake_case, e.g. ask_why.", show_default=False)],

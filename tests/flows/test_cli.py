@@ -224,3 +224,12 @@ def test_rejects_of_a_step_that_was_stopped_are_read_once(kept: Kept, tmp_path: 
     (place / "rejects" / "part-00000.parquet").unlink()
     shown = said("rejects", str(place), "--root", str(root)).stdout
     assert "rejected 2 rows; it is unfinished" in shown
+
+
+def test_a_release_is_exported_for_load_from_disk(kept: Kept, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    looked(kept, "export", "small", str(tmp_path / "out"))
+    opened = datasets.load_from_disk(str(tmp_path / "out"))
+    assert {name: len(split) for name, split in opened.items()} == {"train": 1, "validation": 1}
+    (tmp_path / "taken").mkdir()
+    assert "is not this release" in looked(kept, "export", "small", str(tmp_path / "taken"), code=2).stderr
