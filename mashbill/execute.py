@@ -67,12 +67,13 @@ async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPo
         EngineError, LedgerError, StoreError, Interrupted: finished parts and paid replies stay.
     """
     place, identity, digest = place_of(step, source, runtime)
-    if Stored.finished(place):
-        stored = Stored.open(place)
-        runtime.progress.end(label_of(step), stored, reused=True)
-        return stored
     asks = isinstance(step, Generator)
     kind = GeneratorRun if asks else JudgeRun
     run = kind(step, source, runtime, place, digest, policy or (RejectPolicy() if asks else FILTER_POLICY))
+    if Stored.finished(place):
+        stored = Stored.open(place)
+        run.check(stored.manifest.counts)  # the policy is no identity: it may be stricter now than when these were made
+        runtime.progress.end(label_of(step), stored, reused=True)
+        return stored
     await run.all_parts()
     return run.finish(identity)

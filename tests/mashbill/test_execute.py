@@ -379,6 +379,18 @@ async def test_a_step_over_the_line_at_its_end_is_not_finished(tmp_path: Path) -
     assert FILTER_POLICY.share == 0.98
 
 
+async def test_a_stricter_policy_stops_at_a_finished_step_as_it_would_have_stopped_its_run(tmp_path: Path) -> None:
+    source = store(tmp_path / "steps", documents(60), part_rows=60)
+    engine = ScriptedEngine(lambda _: " ", batch=1, calls=1)
+    made = await run(tmp_path, Echo(), source, engine, ANYTHING)
+    watcher = Watcher()
+    with pytest.raises(TooManyRejects, match="echo: 60 of 60 attempts were rejected, more than the 50%") as caught:
+        await run(tmp_path, Echo(), source, ScriptedEngine(refuse), RejectPolicy(after=20), progress=watcher)
+    assert f"top reasons: empty 60. Read them with `mashbill rejects {made.path}`" in str(caught.value)
+    assert watcher.ended == []
+    assert await run(tmp_path, Echo(), source, ScriptedEngine(refuse), ANYTHING) == made
+
+
 # Filters -------------------------------------------------------------------------------------------------------------
 
 
