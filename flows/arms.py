@@ -156,6 +156,7 @@ def _build(
 def _training_rows(stored: Stored, held_out: frozenset[str], name: str) -> Iterator[pa.Table]:
     kept = 0
     for index in range(len(stored)):
+        stored.verify(index)
         table = stored.table(index, ["id", "source_id", "domain", "title", "text"])
         table = table.filter(pc.invert(pc.is_in(table.column("source_id"), pa.array(held_out, pa.string()))))
         kept += table.num_rows

@@ -210,6 +210,7 @@ def _index(streams: Mapping[str, Stored]) -> pl.DataFrame:
     frames = []
     for name, stored in streams.items():
         for part in range(len(stored)):
+            stored.verify(part)
             table = pl.from_arrow(stored.table(part))
             assert isinstance(table, pl.DataFrame)
             frames.append(

@@ -251,27 +251,47 @@ class Stored:
 
     def table(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one part."""
-        return self._read(self.path / self.manifest.parts[index].name, columns)
+        part = self.manifest.parts[index]
+        return self._read(self.path / part.name, columns, part.counts.kept)
 
     def rejects(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
         """The reject rows of one part."""
-        return self._read(self.path / "rejects" / self.manifest.parts[index].name, columns)
+        part = self.manifest.parts[index]
+        return self._read(self.path / "rejects" / part.name, columns, part.counts.rejects)
+
+    def verify(self, index: int) -> None:
+        """Compare the bytes of one part's rows with what was written: for what is final, since it reads all of them.
+
+        Raises:
+            StoreError: when they differ or cannot be read.
+        """
+        part = self.manifest.parts[index]
+        path = self.path / part.name
+        try:
+            digest = file_digest(path)
+        except OSError as error:
+            raise self._unusable(path, f"the manifest names it but it cannot be read ({error})") from error
+        if digest != part.sha256:
+            raise self._unusable(path, "its bytes are not the ones that were written")
 
     def part_paths(self) -> list[Path]:
         """The Parquet files of its rows, in order."""
         return [self.path / part.name for part in self.manifest.parts]
 
-    @staticmethod
-    def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    def _read(self, path: Path, columns: Sequence[str] | None, rows: int) -> pa.Table:
         try:
             # Not `read_table`: its dataset layer costs ten times the reading of a small part.
             with pq.ParquetFile(path) as file:
+                if file.metadata.num_rows != rows:
+                    raise self._unusable(path, f"it has {file.metadata.num_rows} rows and {rows} were written")
                 return file.read(columns=None if columns is None else list(columns))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(
-                f"{path}: the manifest names it but it cannot be read ({error}); "
-                f"remove {path.parent} and run the bill again: replies already paid for are in the ledger"
-            ) from error
+        except (OSError, pa.ArrowException) as error:
+            raise self._unusable(path, f"the manifest names it but it cannot be read ({error})") from error
+
+    def _unusable(self, path: Path, found: str) -> StoreError:
+        return StoreError(
+            f"{path}: {found}; remove {self.path} and run the bill again: replies already paid for are in the ledger"
+        )
 
 
 def part_name(index: int) -> str:

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from flows.arms import arm_streams, held_out_sources, plan_arm, report_identity
 from flows.kitchen import Kitchen, kitchen_for, run_bill
 from flows.training_section import read_evaluation, read_training
-from mashbill.errors import BillError, UserError
+from mashbill.errors import BillError, StoreError, UserError
 from mashbill.progress import Silent
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import BILL, Project, everything, project
@@ -73,6 +74,20 @@ def test_plans_of_all_arms_have_the_same_tokens_and_their_own_mix(tmp_path: Path
     assert set(raw.streams) == {"raw", "general"}
     assert set(both.streams) == {"raw", "long", "general"}
     assert raw.streams["general"].planned_tokens == both.streams["general"].planned_tokens
+
+
+def test_no_plan_is_made_of_a_part_whose_bytes_changed(tmp_path: Path) -> None:
+    async def refused(kitchen: Kitchen) -> None:
+        release, training = await kitchen.release(), read_training(kitchen.bill)
+        assert training is not None
+        part = (await kitchen.source("general")).part_paths()[0]
+        pq.write_table(pq.read_table(part, partitioning=None), part, compression="none")
+        with pytest.raises(StoreError, match=r"part-00000\.parquet: its bytes are not the ones that were written"):
+            await plan_arm(kitchen, release, training, "raw")
+
+    run = project(tmp_path, **PLAIN)
+    with_kitchen(run, refused)
+    assert not list(run.root.glob("plans/*/*/manifest.json"))
 
 
 async def identity(kitchen: Kitchen) -> dict[str, object]:

@@ -27,7 +27,7 @@ from mashbill.hf_disk import export_to_disk
 from mashbill.records import RECORD_TYPES, Document, schema_of
 from mashbill.release import ReleaseManifest, publish, released_schema, split_of_sources, way_of
 from mashbill.runtime import Runtime
-from mashbill.store import Stored, file_digest
+from mashbill.store import Counts, Stored, file_digest
 from tests.mashbill.release_rows import BYTES, plan_of, released, rows_of_kind, texts
 from tests.support.kernel import NoDigit, bytes_of, documents, store
 
@@ -303,9 +303,20 @@ def test_streams_of_two_types_are_refused(tmp_path: Path) -> None:
 
 
 def emptied(stored: Stored) -> Stored:
-    for part in stored.part_paths():
-        pq.write_table(pq.read_table(part).slice(0, 0), part)
-    return stored
+    parts = []
+    for part, path in zip(stored.manifest.parts, stored.part_paths(), strict=True):
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+        parts.append(part.model_copy(update={"sha256": file_digest(path), "counts": Counts()}))
+    return Stored(stored.path, stored.manifest.model_copy(update={"parts": tuple(parts)}))
+
+
+def test_a_stream_whose_bytes_changed_is_not_published(tmp_path: Path) -> None:
+    stored = store(tmp_path, documents(6))
+    last = stored.part_paths()[-1]
+    pq.write_table(pq.read_table(last), last, compression="none")
+    with pytest.raises(StoreError, match=r"part-00001\.parquet: its bytes are not the ones that were written"):
+        publish(plan_of(), {"a": stored}, tmp_path)
+    assert not (tmp_path / "releases").exists()
 
 
 def test_a_release_of_nothing_is_refused(tmp_path: Path) -> None:

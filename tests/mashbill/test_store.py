@@ -107,6 +107,31 @@ def test_a_stored_step_that_is_absent_broken_or_robbed_is_refused(tmp_path: Path
         Stored.open(stored.path)
 
 
+def test_a_part_with_other_rows_than_were_counted_is_refused(tmp_path: Path) -> None:
+    stored = store(tmp_path, documents(6))
+    (first, _), refused = stored.part_paths(), stored.path / "rejects" / part_name(1)
+    pq.write_table(pq.read_table(first).slice(0, 3), first)
+    with pytest.raises(StoreError, match=f"it has 3 rows and 4 were written; remove {stored.path} and run the bill"):
+        stored.table(0, ["id"])
+    pq.write_table(pq.read_table(first), refused)
+    with pytest.raises(StoreError, match=r"rejects/part-00001\.parquet: it has 3 rows and 0 were written"):
+        stored.rejects(1)
+    assert stored.table(1).num_rows == 2
+
+
+def test_a_part_whose_bytes_changed_is_found_where_it_is_verified(tmp_path: Path) -> None:
+    stored = store(tmp_path, documents(6))
+    stored.verify(0)
+    first, second = stored.part_paths()
+    pq.write_table(pq.read_table(first), first, compression="none")
+    assert stored.table(0).num_rows == 4
+    with pytest.raises(StoreError, match=r"part-00000\.parquet: its bytes are not the ones that were written; remove"):
+        stored.verify(0)
+    second.unlink()
+    with pytest.raises(StoreError, match="the manifest names it but it cannot be read"):
+        stored.verify(1)
+
+
 def test_a_full_disk_stops_the_run_and_keeps_the_parts_that_are_finished(tmp_path: Path) -> None:
     code = f"""
         import asyncio, random, resource
