@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flows.one_run import one_run
 from mashbill.asker import Asker
 from mashbill.bill import Bill, Stream, read_bill
 from mashbill.errors import Interrupted, StoreError, UserError
@@ -82,7 +83,7 @@ class Kitchen:
         """Wait no more for what is in flight; replies that have come are stored, the others are asked again."""
         if self._asker is not None:
             # What `Asker.close` waits for is what a stop promised to finish.
-            self._asker.stopping = False
+            self._asker.abandon()
 
     def check(self) -> None:
         """Between two pieces of work.
@@ -195,18 +196,23 @@ def checked_bill(path: Path, settings: Settings) -> Bill:
 
 @contextlib.asynccontextmanager
 async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> AsyncIterator[Kitchen]:
-    """Open the means of a run; everything is closed and committed at the end, however it ends."""
+    """Open the means of a run; everything is closed and committed at the end, however it ends.
+
+    Raises:
+        StoreError: when another run of this bill is at work under the root.
+    """
     bill = checked_bill(path, settings)
-    ledger = Ledger(settings.ledger)
-    kitchen = Kitchen(bill, settings, progress, ledger)
-    try:
-        with _interruptible(kitchen):
-            yield kitchen
-    finally:
+    with one_run(settings.root, bill.name):
+        ledger = Ledger(settings.ledger)
+        kitchen = Kitchen(bill, settings, progress, ledger)
         try:
-            await kitchen.release_engine()
+            with _interruptible(kitchen):
+                yield kitchen
         finally:
-            await ledger.close()
+            try:
+                await kitchen.release_engine()
+            finally:
+                await ledger.close()
 
 
 @contextlib.contextmanager
@@ -267,7 +273,8 @@ def run_bill(path: Path, settings: Settings, progress: Progress, *, prefect: boo
     if prefect:
         from flows.prefect_server import prefect_server
 
-        checked_bill(path, settings)  # a server takes half a minute to start
+        with one_run(settings.root, checked_bill(path, settings).name):
+            pass  # said now: a server takes half a minute to start
         with prefect_server(settings.root):
             from flows.end_to_end import run_with_prefect
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import flows.one_run
+from flows.estimate import estimate_bill
 from flows.kitchen import kitchen_for, run_bill, synthesis_steps
+from flows.one_run import one_run
 from mashbill.bill import read_bill
 from mashbill.errors import BillError, EngineRefused, Interrupted, StoreError, TooManyRejects, UserError
 from mashbill.progress import Silent
@@ -152,6 +158,48 @@ async def test_two_that_want_one_step_at_once_share_it(tmp_path: Path) -> None:
         first, second = await asyncio.gather(kitchen.stream("tales"), kitchen.stream("tales"))
     assert first == second
     assert run.paid_twice() == []
+
+
+def test_two_runs_of_one_bill_do_not_work_at_once(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    other = project(tmp_path / "other", **SMALL, name="other")
+    with run.start(delay=60) as first:
+        until = time.monotonic() + 60
+        while not run.engine_starts() and time.monotonic() < until:
+            time.sleep(0.05)
+        said = "another run of the bill tiny is at work in {} " + f"(pid {first.pid}); wait for it or stop it"
+        second = run.run()
+        assert (second.code, second.err, second.out) == (2, f"error: {said.format('runs')}\n", "")
+        said = said.format(run.root)
+        with pytest.raises(StoreError, match=re.escape(said)):
+            estimate_bill(run.bill, settings_of(run), probe=0)
+        with pytest.raises(StoreError, match=re.escape(said)):
+            run_bill(run.bill, settings_of(run), Silent(), prefect=True)
+        assert run_bill(other.bill, settings_of(run), Silent()).releases is not None, "another bill shares the root"
+        assert first.poll() is None
+        assert (run.engine_starts(), run.paid()) == (1, [])
+        first.kill()
+    assert run_bill(run.bill, settings_of(run), Silent()).releases is not None, "a lock dies with its process"
+    assert (run.root / ".lock-tiny").read_bytes() == b""
+
+
+@pytest.mark.parametrize("why", ["no fcntl", "no locks"])
+def test_where_nothing_can_be_locked_a_run_goes_on(why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: Any) -> None:
+        raise OSError(errno.ENOTSUP, "no locks here")
+
+    if why == "no fcntl":
+        monkeypatch.setattr(flows.one_run, "fcntl", None)
+    else:
+        monkeypatch.setattr("fcntl.flock", refuses)
+    with one_run(tmp_path, "tiny"), one_run(tmp_path, "tiny"):
+        pass
+
+
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(StoreError, match=r"runs/\.lock-tiny: cannot be written"), one_run(tmp_path / "runs", "tiny"):
+        pass
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_engine(tmp_path: Path) -> None:
