@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from flows.kitchen import Kitchen
 from flows.training_section import (
@@ -31,7 +30,7 @@ from flows.training_section import (
 )
 from mashbill.errors import BillError, Interrupted
 from mashbill.fingerprint import fingerprint
-from mashbill.release import ReleaseManifest
+from mashbill.release import ReleaseManifest, opened_shard
 from mashbill.store import MANIFEST, Stored, file_digest
 from train.identity import checkpoint_dir, student_identity
 from train.plan import PlanSpec, build_plan
@@ -167,14 +166,18 @@ def _training_rows(stored: Stored, held_out: frozenset[str], name: str) -> Itera
 
 
 def held_out_sources(release: Path) -> frozenset[str]:
-    """Ids of the source documents of every split but ``train``."""
+    """Ids of the source documents of every split but ``train``.
+
+    Raises:
+        StoreError: when the release is unfinished or its rows are gone.
+    """
     manifest = ReleaseManifest.read(release)
     found: set[str] = set()
     for name, split in manifest.splits.items():
         if name != "train":
             for shard in split.shards:
-                table = pq.read_table(release / shard.file, columns=["source_id"], partitioning=None)
-                found.update(table.column("source_id").to_pylist())
+                with opened_shard(release, shard) as file:
+                    found.update(file.read(columns=["source_id"]).column("source_id").to_pylist())
     return frozenset(found)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -22,7 +21,7 @@ from flows.stored import Thing, find_thing_or_row, the_thing
 from flows.terminal import console, date, excerpt, grid, number, plain, short, size, some
 from mashbill.errors import StoreError
 from mashbill.lineage import Place, find_rows
-from mashbill.release import ReleaseManifest, StreamCounts
+from mashbill.release import ReleaseManifest, StreamCounts, opened_shard
 from mashbill.store import Counts, Manifest, Stored
 
 TEXT_FIELDS = ("text", "question", "prompt", "rationale", "evidence")
@@ -191,9 +190,10 @@ def _release(thing: Thing, rows: int, out: Console) -> None:
     heads = ["RELEASED", "OVER SHARE"]
     streams = ([name, *_stream(one)] for name, one in manifest.streams.items())
     out.print(grid(["STREAM", *heads, "WAY"], streams, right=heads, wide="WAY"))
-    shards = [shard.file for split in manifest.splits.values() for shard in split.shards if shard.rows]
+    shards = [shard for split in manifest.splits.values() for shard in split.shards if shard.rows]
     if shards and rows:
-        first = next(pq.ParquetFile(thing.path / shards[0]).iter_batches(rows)).to_pylist()
+        with opened_shard(thing.path, shards[0]) as file:
+            first = next(file.iter_batches(rows)).to_pylist()
         _rows(first, manifest.rows, out)
 
 

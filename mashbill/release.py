@@ -14,6 +14,7 @@ tokenizer changes; rows left out to meet them are counted as ``over_share``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mashbill.errors import StoreError
 from mashbill.fingerprint import content_id, fingerprint
 from mashbill.records import Document, Record, schema_of
-from mashbill.store import MANIFEST, Counts, Stored, file_digest, replacing, write_json
+from mashbill.store import MANIFEST, Counts, Stored, abandoned, file_digest, replacing, write_json
 
 SHARD_ROWS = 50_000
 """Rows of one Parquet file: at a few kB a row, some 200 MB."""
@@ -119,6 +120,40 @@ class ReleaseManifest(BaseModel):
             raise StoreError(f"{file}: is not a release's manifest this version can read: {error}") from error
 
 
+@contextlib.contextmanager
+def opened_shard(folder: Path, shard: Shard) -> Iterator[pq.ParquetFile]:
+    """One Parquet file of a release, to read from.
+
+    Raises:
+        StoreError: when it is gone, has other rows than were written, or cannot be read, in the block too.
+    """
+    path = folder / shard.file
+    advice = f"remove {folder} and run the bill again"
+    try:
+        with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows != shard.rows:
+                raise StoreError(f"{path}: has {file.metadata.num_rows} rows and {shard.rows} were released; {advice}")
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{path}: the release's manifest names it but it cannot be read ({error}); {advice}"
+        ) from error
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a release is finished and still has all its rows."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    try:
+        for split in ReleaseManifest.read(folder).splits.values():
+            for shard in split.shards:
+                with opened_shard(folder, shard):
+                    pass
+    except StoreError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReleasePlan:
     """What to publish: identity of a release."""
@@ -153,7 +188,7 @@ def split_of_sources(source_ids: list[str], splits: Mapping[str, float], seed: i
 
 
 def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Path:
-    """Write a release of curated streams; one that is finished is returned at once.
+    """Write a release of curated streams; one that is finished and has all its rows is returned at once.
 
     Raises:
         StoreError: when the streams' rows are of different types, or there is no row at all.
@@ -162,7 +197,7 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
     streams = dict(sorted(streams.items()))
     digest = fingerprint((plan, {name: stored.manifest.fingerprint for name, stored in streams.items()}))
     folder = root / "releases" / plan.name / digest
-    if (folder / MANIFEST).is_file():
+    if _whole(folder):
         return folder
     kinds = {stored.manifest.kind for stored in streams.values()}
     if len(kinds) != 1:
@@ -177,6 +212,7 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
     # Of what is taken: a split must not be left empty because its sources' rows were over their share.
     assigned = split_of_sources(taken["source_id"].to_list(), plan.splits, plan.seed)
     taken = taken.with_columns(split=pl.col("source_id").replace_strict(assigned, return_dtype=pl.String))
+    (folder / MANIFEST).unlink(missing_ok=True)  # of one whose rows were damaged: until they are back it is unfinished
     splits = {
         name: _write_split(folder, name, taken.filter(split=name), streams) for name in ["train", *sorted(plan.splits)]
     }
@@ -200,8 +236,9 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
 def _remove_strays(folder: Path, splits: Mapping[str, SplitCounts]) -> None:
     """What a run that was killed left, sharded otherwise: readers take every Parquet file in ``data``."""
     ours = {shard.file for split in splits.values() for shard in split.shards}
-    for path in (folder / "data").glob("*.parquet"):
-        if path.relative_to(folder).as_posix() not in ours:
+    for path in (folder / "data").iterdir() if ours else ():
+        stray = path.suffix == ".parquet" and path.relative_to(folder).as_posix() not in ours
+        if stray or abandoned(path.name):
             path.unlink()
 
 

@@ -11,7 +11,11 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
+import re
+import sys
 import threading
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +29,9 @@ from mashbill.errors import StoreError
 from mashbill.records import RECORD_TYPES, Record
 
 MANIFEST = "manifest.json"
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
+"""Which machine is writing: several may share a root, and process ids mean nothing on another."""
+_ASIDE = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})\.(?P<process>[0-9]+)-(?P<thread>[0-9]+)\.tmp")
 ROW_GROUP = 16_384
 """Rows per Parquet row group: small enough to stream a part, large enough to compress."""
 
@@ -55,11 +62,17 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed over it when the block ends well, removed otherwise."""
+    """A path beside `path` to write to; renamed over it when the block ends well, removed otherwise.
+
+    What a killed process left beside `path` is removed first.
+    """
     # The thread too: a run stopped and started again in one process may still be writing the part it was at.
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    aside = path.with_name(f".{path.name}.{_MACHINE}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for entry in os.scandir(path.parent):
+            if entry.name.startswith(f".{path.name}.") and abandoned(entry.name):
+                Path(entry.path).unlink(missing_ok=True)
         yield aside
         with aside.open("rb") as handle:
             os.fsync(handle.fileno())
@@ -75,6 +88,29 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def abandoned(name: str) -> bool:
+    """Whether a file of this name was being written by a process or thread of this machine that lives no more."""
+    found = _ASIDE.fullmatch(name)
+    if found is None or found["machine"] != _MACHINE:  # of a process elsewhere nothing can be said
+        return False
+    process, thread = int(found["process"]), int(found["thread"])
+    if process == os.getpid():  # after a kill in a container the next process often has the same number
+        return thread not in sys._current_frames()
+    return not _lives(process)
+
+
+def _lives(process: int) -> bool:
+    if sys.platform == "win32":  # there `os.kill` with 0 is no question: it ends the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it belongs to somebody else
+        return True
+    return True
 
 
 def _sync_directory(path: Path) -> None:

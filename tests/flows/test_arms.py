@@ -20,6 +20,8 @@ from mashbill.errors import BillError, StoreError, UserError
 from mashbill.progress import Silent
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import BILL, Project, everything, project
+from tests.mashbill.release_rows import released
+from tests.support.kernel import documents, store
 from train.plan_manifest import PlanManifest
 
 FAST = {**BILL["train"], "tokens": 512}
@@ -88,6 +90,16 @@ def test_no_plan_is_made_of_a_part_whose_bytes_changed(tmp_path: Path) -> None:
     run = project(tmp_path, **PLAIN)
     with_kitchen(run, refused)
     assert not list(run.root.glob("plans/*/*/manifest.json"))
+
+
+def test_held_out_documents_of_a_release_whose_rows_are_gone_are_not_guessed(tmp_path: Path) -> None:
+    made = released(tmp_path, {"a": store(tmp_path, documents(9))})
+    held_out = {row["source_id"] for row in made.rows("validation")}
+    assert held_out_sources(made.folder) == held_out
+    for shard in (made.folder / "data").iterdir():
+        shard.unlink()
+    with pytest.raises(StoreError, match=r"validation-.*names it but it cannot be read .* and run the bill again"):
+        held_out_sources(made.folder)
 
 
 async def identity(kitchen: Kitchen) -> dict[str, object]:

@@ -109,6 +109,15 @@ def test_show_of_a_release_has_its_splits_and_a_row(kept: Kept) -> None:
     assert "row 1 of 2" in shown
 
 
+def test_show_of_a_release_whose_rows_are_gone_says_what_to_do(kept: Kept, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(kept.root, root)
+    shutil.rmtree(root / "releases" / "small" / kept.release.name / "data")
+    error = " ".join(said("show", "small", "--root", str(root), code=2).stderr.split())
+    assert "names it but it cannot be read" in error
+    assert "and run the bill again" in error
+
+
 def test_show_of_a_row_says_every_place_it_lies_in(kept: Kept) -> None:
     shown = looked(kept, "show", row_id(kept, "Too short")[:8]).stdout
     assert f"in length/{kept.curated.path.name}/rejects/part-00000.parquet" in shown

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from mashbill.execute import execute
 from mashbill.filter_stack import FilterStack
 from mashbill.hf_disk import export_to_disk
 from mashbill.records import RECORD_TYPES, Document, schema_of
-from mashbill.release import ReleaseManifest, publish, released_schema, split_of_sources, way_of
+from mashbill.release import ReleaseManifest, opened_shard, publish, released_schema, split_of_sources, way_of
 from mashbill.runtime import Runtime
 from mashbill.store import Counts, Stored, file_digest
 from tests.mashbill.release_rows import BYTES, plan_of, released, rows_of_kind, texts
@@ -239,6 +239,51 @@ def test_a_finished_release_is_returned_as_it_is_and_another_plan_is_another(tmp
     assert len({first, *(publish(plan, streams, tmp_path) for plan in others)}) == 5
 
 
+def gone(shard: Path) -> None:
+    shard.unlink()
+
+
+def shortened(shard: Path) -> None:
+    pq.write_table(pq.read_table(shard, partitioning=None).slice(1), shard)
+
+
+def garbled(shard: Path) -> None:
+    shard.write_bytes(b"x")
+
+
+@pytest.mark.parametrize("damage", [gone, shortened, garbled])
+def test_a_finished_release_that_lost_rows_is_written_again_to_the_same_bytes(
+    tmp_path: Path, few_rows_a_shard: int, damage: Callable[[Path], None]
+) -> None:
+    del few_rows_a_shard
+    streams = {"a": store(tmp_path, documents(20))}
+    folder = publish(plan_of(), streams, tmp_path)
+    whole = bytes_of(folder)
+    for name in ("train-00001-of-00003", "validation-00000-of-00001"):
+        damage(folder / "data" / f"{name}.parquet")
+        assert bytes_of(folder) != whole
+        assert publish(plan_of(), streams, tmp_path) == folder
+        assert bytes_of(folder) == whole
+
+
+def test_a_lost_shard_and_a_lost_stream_leave_the_release_unfinished_or_as_it_was(tmp_path: Path) -> None:
+    stored = store(tmp_path, documents(9))
+    folder = publish(plan_of(), {"a": stored}, tmp_path)
+    (shard,) = ReleaseManifest.read(folder).splits["validation"].shards
+    with opened_shard(folder, shard) as file:
+        assert file.read().num_rows == shard.rows
+    (folder / shard.file).unlink()
+    stored.part_paths()[0].unlink()
+    with pytest.raises(StoreError, match="the manifest names it but it cannot be read"):
+        publish(plan_of(), {"a": stored}, tmp_path)
+    assert (folder / "manifest.json").is_file(), "what can no more be written again is not taken away"
+    with (
+        pytest.raises(StoreError, match=f"the release's manifest names it but it cannot be read .*remove {folder} and"),
+        opened_shard(folder, shard),
+    ):
+        pass
+
+
 KILLED = """
 import os, sys
 from pathlib import Path
@@ -275,6 +320,26 @@ def test_killed_between_shards_it_has_no_manifest_and_the_next_run_completes_it(
     assert publish(plan_of(), {"a": stored}, tmp_path / "one") == folder
     undisturbed = publish(plan_of(), {"a": store(tmp_path / "two", documents(30))}, tmp_path / "two")
     assert bytes_of(folder) == bytes_of(undisturbed)
+
+
+KILLED_IN_A_SHARD = KILLED.replace(
+    "mashbill.release.file_digest = dying", "mashbill.release.pq.ParquetWriter.write_table = lambda *_: dying('')"
+)
+
+
+def test_killed_in_the_middle_of_a_shard_nothing_of_it_stays_in_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = store(tmp_path, documents(30))
+    command = [sys.executable, "-c", KILLED_IN_A_SHARD, str(stored.path), "0"]
+    assert subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode == -9
+    (folder,) = (tmp_path / "releases" / "tolvarey").iterdir()
+    (left,) = (folder / "data").iterdir()
+    assert left.suffix == ".tmp"
+    # Of another size now, so no shard has the name of the one that was being written.
+    monkeypatch.setattr(mashbill.release, "SHARD_ROWS", 7)
+    publish(plan_of(), {"a": stored}, tmp_path)
+    assert {path.suffix for path in (folder / "data").iterdir()} == {".parquet"}
 
 
 def test_the_way_of_a_stream_begins_at_its_source(tmp_path: Path) -> None:

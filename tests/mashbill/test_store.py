@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import textwrap
@@ -23,7 +24,17 @@ from mashbill.filter_stack import FilterStack
 from mashbill.ledger import Ledger
 from mashbill.records import Document, to_table
 from mashbill.runtime import Runtime
-from mashbill.store import Counts, Stored, file_digest, part_name, replacing, write_bytes, write_json, write_parquet
+from mashbill.store import (
+    Counts,
+    Stored,
+    abandoned,
+    file_digest,
+    part_name,
+    replacing,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
 from tests.support.kernel import Echo, NoDigit, Shuffled, bytes_of, document, documents, reply, rows_of, store
 
 HERE = Path(__file__).parents[2]
@@ -41,6 +52,72 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         torn()
     assert bytes_of(tmp_path) == {"deep/file": b"first"}
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from mashbill.store import replacing
+with replacing(Path(sys.argv[1])) as aside:
+    aside.write_bytes(b"half")
+    print(aside.name, flush=True)
+    os.kill(os.getpid(), 9) if sys.argv[2] == "dies" else sys.stdin.read()
+"""
+
+
+def test_what_a_killed_writer_left_goes_when_its_file_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    dead = subprocess.run([sys.executable, "-c", KILLED, str(path), "dies"], capture_output=True, text=True, cwd=HERE)
+    assert dead.returncode == -9
+    left = dead.stdout.strip()
+    assert abandoned(left)
+    write_bytes(tmp_path / "other", b"x")
+    assert sorted(bytes_of(tmp_path)) == [left, "other"], "another file's is not touched"
+    write_bytes(path, b"whole")
+    assert sorted(bytes_of(tmp_path)) == ["file", "other"]
+
+
+def test_what_a_living_writer_has_aside_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    command = [sys.executable, "-c", KILLED, str(path), "lives"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE) as living:
+        assert living.stdout is not None
+        theirs = living.stdout.readline().strip()
+        write_bytes(path, b"whole")
+        assert bytes_of(tmp_path) == {theirs: b"half", "file": b"whole"}
+        living.communicate("")
+    assert living.returncode == 0
+    assert bytes_of(tmp_path) == {"file": b"half"}
+
+
+def test_only_what_nobody_writes_any_more_is_abandoned(tmp_path: Path) -> None:
+    with replacing(tmp_path / "file") as aside:
+        aside.write_bytes(b"x")
+        ours = aside.name
+        assert not abandoned(ours)
+    start, thread = ours.rsplit("-", 1)
+    assert not abandoned(ours), "the thread lives"
+    assert abandoned(f"{start}-1.tmp"), "a thread of an earlier process that had our number"
+    machine = start.split(".")[-2]
+    assert not abandoned(ours.replace(machine, "0" * 8).replace(f".{os.getpid()}-", f".{2**22 + 1}-"))
+    assert abandoned(ours.replace(f".{os.getpid()}-", f".{2**22 + 1}-"))
+    assert abandoned(ours.replace(f".{os.getpid()}-", f".{2**70}-"))
+    assert not abandoned(f".file.{os.getppid()}-{thread}")
+    assert not abandoned("file.tmp")
+
+
+@pytest.mark.parametrize(("answer", "lives"), [(PermissionError, True), (ProcessLookupError, False)])
+def test_a_process_of_somebody_else_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: type[OSError], lives: bool
+) -> None:
+    def kill(*_: int) -> None:
+        raise answer
+
+    with replacing(tmp_path / "file") as aside:
+        aside.write_bytes(b"x")
+        name = aside.name.replace(f".{os.getpid()}-", ".1-")
+    monkeypatch.setattr(os, "kill", kill)
+    assert abandoned(name) is not lives
 
 
 def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
