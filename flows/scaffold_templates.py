@@ -56,6 +56,8 @@ class $cls(Generator[Document, Document]):
         yield record.child(Document, kind=self.name, title=record.title, text=answer.text, made=answer.made())
 
 
+# Editing this file makes new rows at the next run; replies are paid for only where the request changed.
+#
 # For several questions about one document, drop `prompt` and `parse` and write `make`: ordinary Python with
 # `await ask(...)`. Every reply is kept before `make` sees it, so a run that is killed goes on where it was.
 ''')
@@ -70,11 +72,11 @@ from pathlib import Path
 from mashbill.asker import Asker
 from mashbill.engine import ScriptedEngine
 from mashbill.execute import execute
-from mashbill.runtime import Runtime
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.lineage import rejects_of
 from mashbill.registry import load
+from mashbill.runtime import Runtime
 from mashbill.sources.read_documents import ReadDocuments
 from mashbill.store import Stored
 
@@ -130,7 +132,7 @@ class $cls(Filter[Document]):
     """Rejects documents of few words."""
 
     min_words: int = 5
-    """Every field is identity: change one, and the rows are judged anew."""
+    """Every field is identity, and so is this file: edit either, and the rows are judged anew."""
 
     def reasons(self) -> dict[str, pl.Expr]:
         """Reason -> True where the row must go; a row keeps the first that hits."""

@@ -96,8 +96,14 @@ def seed_of(*parts: object) -> int:
 
 
 def step_identity(step: object) -> dict[str, object]:
-    """A step's identity: its class and every dataclass field."""
-    return {"class": _class_name(type(step)), "fields": _dataclass_fields(step)}
+    """A step's identity: its class and every dataclass field, and for a step of the user's own the digest of its file.
+
+    `mashbill.registry` writes that digest on the classes it loads from a bill's folders.
+    """
+    whole: dict[str, object] = {"class": _class_name(type(step)), "fields": _dataclass_fields(step)}
+    if source := getattr(type(step), "source_digest", ""):
+        whole["source"] = source
+    return whole
 
 
 def _digest(value: object, where: str) -> str:

@@ -3,6 +3,7 @@
 A package of steps is a folder; a file ``gopher_quality.py`` in it that defines ``class GopherQuality`` is the step
 ``gopher_quality``; a file without such a class is a helper. Files are found by name and read by `ast`, so listing
 them imports nothing; a step is imported when it is asked for, and an import that breaks is raised, never skipped.
+A step of the user's own carries the digest of its file, which is part of its identity: an edited file makes new rows.
 
 >>> find("step", "minhash_dedup").module
 'filters.minhash_dedup'
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -30,6 +32,7 @@ PACKAGES: dict[Sort, tuple[str, ...]] = {
     "step": ("mashbill.sources", "synth.generators", "filters", "kg"),
     "engine": ("synth.engines",),
 }
+_DIGEST = "__mashbill_source_digest__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +151,27 @@ def _is_one(sort: Sort, node: ast.ClassDef) -> bool:
 def _import(one: Found) -> ModuleType:
     if not one.module.startswith("mashbill_steps_"):
         return importlib.import_module(one.module)
+    path = one.path.resolve()
+    source = path.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()
     known = sys.modules.get(one.module)
-    if known is not None and known.__file__ == str(one.path):
+    # By place and content: another folder may hold a file of that name, and the file may have been edited since.
+    if known is not None and (known.__file__, known.__dict__.get(_DIGEST)) == (str(path), digest):
         return known
-    spec = importlib.util.spec_from_file_location(one.module, one.path)
-    if spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(one.module, path)
+    if spec is None:
         raise RegistryError(f"{one.path}: cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[one.module] = module  # dataclasses look their module up while it is being executed
     try:
-        spec.loader.exec_module(module)
+        # The bytes that were digested, never a compiled file of an earlier second.
+        exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[one.module]  # or the next load would find the half of it that ran
         raise
+    module.__dict__[_DIGEST] = digest
+    for thing in list(vars(module).values()):
+        if isinstance(thing, type) and issubclass(thing, Step) and thing.__module__ == one.module:
+            sourced: Any = thing
+            sourced.source_digest = digest  # identity: see `mashbill.fingerprint.step_identity`
     return module

@@ -46,6 +46,12 @@ def test_what_is_written_passes_its_own_tests(written: Path) -> None:
     python(written, "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", "steps")
 
 
+def test_what_is_written_says_what_an_edit_does(written: Path) -> None:
+    generator = (written / "steps" / "ask_why.py").read_text(encoding="utf-8")
+    assert "# Editing this file makes new rows at the next run; replies are paid for only where" in generator
+    assert "so is this file" in (written / "steps" / "few_words.py").read_text(encoding="utf-8")
+
+
 def test_what_is_written_passes_ruff(written: Path) -> None:
     (written / "ruff.toml").write_text(RUFF, encoding="utf-8")
     python(written, "ruff", "check", "steps")

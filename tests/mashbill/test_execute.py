@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -25,9 +26,11 @@ from mashbill.errors import BadReply, EngineDown, Interrupted, LedgerError, Step
 from mashbill.execute import execute, place_of
 from mashbill.filter_stack import FilterStack
 from mashbill.fingerprint import seed_of
+from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.progress import Silent
 from mashbill.records import Document, Record, Reject, Triple, from_rows, to_table
+from mashbill.registry import load
 from mashbill.runtime import FILTER_POLICY, RejectPolicy, Runtime
 from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Parts
 from mashbill.store import Counts, Stored
@@ -616,6 +619,69 @@ async def test_the_place_of_a_step_depends_on_what_it_is_and_not_on_how_it_runs(
     ]
     assert len({digest, *different}) == 5
     assert orjson.loads(orjson.dumps(identity)) == identity
+
+
+@pytest.fixture
+def _own_steps_forgotten() -> Iterator[None]:
+    yield
+    for name in [name for name in sys.modules if name.startswith("mashbill_steps_")]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("_own_steps_forgotten")
+async def test_an_edited_step_of_the_users_own_makes_new_rows_and_pays_for_what_it_asks_anew(tmp_path: Path) -> None:
+    """One file of a user's own, as first written, then making other rows of the same replies, then asking otherwise."""
+    own = """
+from dataclasses import dataclass
+from mashbill.records import Document
+from mashbill.step import Generator
+
+@dataclass(frozen=True, kw_only=True)
+class Shout(Generator[Document, Document]):
+    def prompt(self, record):
+        return "Say it loud: " + record.text
+
+    def parse(self, record, answer):
+        yield record.child(Document, text=answer.text.upper())
+"""
+    source = store(tmp_path / "steps", documents(2))
+    file = tmp_path / "mine" / "shout.py"
+    file.parent.mkdir()
+    texts, asked = [], []
+    for code in (own, own.replace("upper", "title"), own.replace("loud", "soft"), own):
+        file.write_text(code)
+        engine = ScriptedEngine(lambda request: "so " + request.messages[0].content.split()[2])
+        made = await run(tmp_path, load("step", "shout", [file.parent])(), source, engine)
+        texts.append(rows_of(made)[0].text)
+        asked.append(len(engine.seen))
+        assert made.manifest.identity["steps"][0]["source"]
+    assert texts == ["SO LOUD:", "So Loud:", "SO SOFT:", "SO LOUD:"]
+    assert asked == [2, 0, 2, 0]
+
+
+@pytest.mark.usefixtures("_own_steps_forgotten")
+def test_an_edited_source_of_the_users_own_reads_again(tmp_path: Path) -> None:
+    own = """
+from dataclasses import dataclass
+from mashbill.records import Document
+from mashbill.step import Source
+
+@dataclass(frozen=True, kw_only=True)
+class Lines(Source[Document]):
+    def files(self, root):
+        return [root]
+
+    def read(self, path, name):
+        yield Document.new(text=path.read_text().upper(), source=name)
+"""
+    (tmp_path / "lines.py").write_text(own)
+    (tmp_path / "text").write_text("so it is")
+    texts = []
+    for code in (own, own.replace("upper", "title")):
+        (tmp_path / "lines.py").write_text(code)
+        source = load("step", "lines", [tmp_path])(path="text")
+        texts += [row.text for row in rows_of(ingest(source, tmp_path / "text", Runtime(root=tmp_path / "steps")))]
+    assert texts == ["SO IT IS", "So It Is"]
 
 
 async def test_an_input_may_lie_under_another_root(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from mashbill import registry
 from mashbill.errors import RegistryError
+from mashbill.fingerprint import step_identity
 from mashbill.registry import available, find, load, nearest
 from mashbill.sources.read_documents import ReadDocuments
 
@@ -48,6 +50,38 @@ def test_a_step_of_the_users_own_is_found_without_an_import_and_loaded_once(fold
     cls = load("step", "shout", [folder])
     assert cls.name == "shout"
     assert load("step", "shout", [folder]) is cls
+
+
+def test_a_step_of_the_users_own_is_known_by_the_bytes_of_its_file(folder: Path) -> None:
+    first = load("step", "shout", [folder])
+    assert step_identity(first())["source"] == hashlib.sha256(SHOUT.encode()).hexdigest()
+    # As long as the first, in the same second: a compiled file would still be taken for it.
+    (folder / "shout.py").write_text(SHOUT.replace("much louder", "more softly"))
+    edited = load("step", "shout", [folder])
+    assert "more softly" in edited.__doc__
+    assert step_identity(edited()) != step_identity(first())
+    assert "source" not in step_identity(ReadDocuments(path="corpus"))
+    assert list(folder.glob("__pycache__")) == []
+
+
+def test_a_file_of_the_same_name_in_another_folder_is_another_step(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "shout.py").write_text(SHOUT.replace("louder", "LOUDER"))
+    loaded = []
+    for place in (folder, other, folder):
+        monkeypatch.chdir(place)  # two projects that both say `steps: [steps]` from where they stand
+        loaded.append(load("step", "shout", [Path()]))
+    assert ["LOUDER" in cls.__doc__ for cls in loaded] == [False, True, False]
+    first, second, third = (step_identity(cls()) for cls in loaded)
+    assert first == third != second
+
+
+def test_a_class_that_a_step_file_imports_keeps_its_own_identity(folder: Path) -> None:
+    (folder / "shout.py").write_text(f"{SHOUT}\nfrom mashbill.sources.read_documents import ReadDocuments\n")
+    load("step", "shout", [folder])
+    assert "source" not in step_identity(ReadDocuments(path="corpus"))
 
 
 def test_the_packages_own_steps_are_found() -> None:
