@@ -1,17 +1,27 @@
-"""Run a source: files in, stored records out, every piece of every file accounted for."""
+"""Run a source: files in, stored records out, every piece of every file accounted for.
+
+An id is made of content alone, so a text that stands in two files, or twice in one, would be one row with one id. It
+stays two rows: the n-th repeat of an id gets an id made of the first and n, and all that have the same text go back to
+the first of them (`source_id`), so that no split holds out a text that another one trains on::
+
+    a.jsonl:1  {"text": "Salt."}  ->  id 6f1c…  source_id 6f1c…
+    a.jsonl:2  {"text": "Salt."}  ->  id c04e…  source_id 6f1c…
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mashbill.errors import InputError
 from mashbill.execute import plain_identity
-from mashbill.fingerprint import fingerprint, step_identity
+from mashbill.fingerprint import DIGEST_BYTES, content_id, fingerprint, step_identity
 from mashbill.records import Record, Reject, to_table
 from mashbill.runtime import Runtime
 from mashbill.step import BadInput, Source
@@ -61,6 +71,27 @@ def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
 @dataclass(slots=True)
 class _Seen:
     first_bad: str = ""
+    firsts: dict[bytes, str] = field(default_factory=dict)
+    """Digest of a text -> id of the first record that has it."""
+    repeats: Counter[str] = field(default_factory=Counter)
+    """Id -> how often it came when its text was there already."""
+
+    def told_apart(self, record: Record) -> Record:
+        """The record, with an id of its own and the source it shares with equal texts."""
+        text = getattr(record, "text", record.id)
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
+        first = self.firsts.get(digest)
+        if first is None:
+            self.firsts[digest] = record.id
+            return record
+        number = self.repeats[record.id] + (record.id == first)
+        self.repeats[record.id] += 1
+        return dataclasses.replace(
+            record,
+            id=content_id(record.id, number) if number else record.id,
+            # A source that groups its records itself, as chapters of one book, has said what they go back to.
+            source_id=first if record.source_id == record.id else record.source_id,
+        )
 
 
 def _digest(path: Path) -> str:
@@ -81,7 +112,9 @@ def _pieces(source: Source[Any], files: list[tuple[Path, str]], seen: _Seen) -> 
                         path=path,
                         line=piece.line,
                     )
-            yield piece
+                yield piece
+            else:
+                yield seen.told_apart(piece)
 
 
 def _chunks(pieces: Iterator[Record | BadInput], size: int) -> Iterator[list[Record | BadInput]]:

@@ -1,8 +1,9 @@
 r"""Records: the frozen, typed rows that steps read and write, and their Arrow schemas.
 
 A record's schema comes from its annotations alone, so a column that is empty in one part keeps its type. A record's
-id comes from its content (`Record.new`), so the same content made twice has the same id on any machine. Records are
-changed by `dataclasses.replace` followed by a new id, never in place. There is no free-form dict anywhere.
+id comes from its content (`Record.new`), so the same content has the same id on any machine and in any file; what a
+source gives twice is numbered by `mashbill.ingest`. Records are changed by `dataclasses.replace` followed by a new id,
+never in place. There is no free-form dict anywhere.
 
 One row, as it lies in Parquet (a relation text made by EntiGraph)::
 
@@ -67,13 +68,16 @@ class Record:
     source_id: str = ""
     """Id of the source record it goes back to; splits never share one."""
     source: str = ""
-    """Where that source record was read: file name relative to the source's root, with ``:line`` for JSONL."""
+    """Where that source record was read: file name relative to the source's root, with ``:line`` for JSONL.
+
+    Where a thing lies is not what it is: a line put in above it, or another file name, leaves the id as it was.
+    """
     domain: str = ""
     license: str = ""
     made: Made = Made()
     scores: tuple[Score, ...] = ()
 
-    not_content: ClassVar[frozenset[str]] = frozenset({"id", "source_id", "made", "scores", "license"})
+    not_content: ClassVar[frozenset[str]] = frozenset({"id", "source_id", "source", "made", "scores", "license"})
     """Fields that do not enter the id."""
 
     @classmethod
@@ -287,6 +291,9 @@ class Reject(Record):
     subjects: tuple[str, ...] = ()
     record: str = ""
     """The whole rejected record as JSON, so that any decision can be undone."""
+
+    not_content: ClassVar[frozenset[str]] = Record.not_content - {"source"}
+    """A reject speaks of a place: two empty files are two rejects."""
 
 
 def join_texts(values: Sequence[str], most: int = 5) -> str:

@@ -55,6 +55,7 @@ def rows_of_kind(kind: str, count: int) -> list[Record]:
     return [
         RECORD_TYPES[kind].new(
             **(bare if number % 2 else FIELDS[kind]),
+            parents=(f"{number}.txt",),
             source=f"{number}.txt",
             made=made,
             scores=(Score(name="words", value=float(number)),) if number % 3 else (),
@@ -68,6 +69,7 @@ def texts(sizes: list[int], sources: int = 5, name: str = "t") -> list[Record]:
     return [
         Document.new(
             text="x" * size,
+            title=f"{name}{number}",
             source=f"{name}{number}",
             source_id=f"s{number % sources}",
             parents=(f"s{number % sources}",),

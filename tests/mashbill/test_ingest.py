@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mashbill.errors import InputError
+from mashbill.fingerprint import content_id
 from mashbill.ingest import ingest
 from mashbill.records import Document
 from mashbill.runtime import Runtime
 from mashbill.sources.read_documents import ReadDocuments
-from mashbill.step import Source
+from mashbill.step import BadInput, Source
 from mashbill.store import Stored
 from tests.support.kernel import rejects_in, rows_of
 
@@ -228,6 +229,54 @@ def test_unchanged_files_are_not_read_again_and_changed_ones_are(tmp_path: Path,
     (tmp_path / "moved" / "a.md").rename(tmp_path / "moved" / "b.md")
     assert read(tmp_path, tmp_path / "moved").manifest.fingerprint != changed.manifest.fingerprint
     assert read(tmp_path, tmp_path / "moved", domain="d").manifest.fingerprint != changed.manifest.fingerprint
+
+
+def test_ids_do_not_depend_on_lines_or_names_of_files(tmp_path: Path, corpus: Path) -> None:
+    lines = [orjson.dumps({"text": text}) + b"\n" for text in ("one", "two")]
+    (corpus / "a.jsonl").write_bytes(b"".join(lines))
+    before = {row.text: row.id for row in rows_of(read(tmp_path, corpus))}
+    (corpus / "a.jsonl").write_bytes(b'{"text": "new"}\n' + b"".join(lines))
+    (corpus / "a.jsonl").rename(corpus / "b.jsonl")
+    after = {row.text: row.id for row in rows_of(read(tmp_path, corpus))}
+    assert before.items() < after.items()
+
+
+def test_equal_documents_are_rows_of_their_own_from_one_source(tmp_path: Path, corpus: Path) -> None:
+    (corpus / "a.jsonl").write_bytes(b'{"text": "same"}\n{"text": "other"}\n{"text": "same"}\n')
+    (corpus / "b.jsonl").write_bytes(b'{"text": "same"}\n')
+    rows: list[Document] = rows_of(read(tmp_path, corpus, part_rows=2))
+    first, other, *again = rows
+    assert [row.source for row in rows] == ["a.jsonl:1", "a.jsonl:2", "a.jsonl:3", "b.jsonl:1"]
+    assert [row.id for row in again] == [content_id(first.id, 1), content_id(first.id, 2)]
+    assert {row.source_id for row in (first, *again)} == {first.id}
+    assert other.source_id == other.id
+
+
+def test_equal_texts_with_other_titles_are_of_one_source_too(tmp_path: Path, corpus: Path) -> None:
+    for name in ("a", "b", "c"):
+        (corpus / f"{name}.txt").write_text("The same.")
+    (corpus / "d.jsonl").write_bytes(b'{"text": "The same.", "title": "b"}\n')
+    rows: list[Document] = rows_of(read(tmp_path, corpus))
+    first, second, third, fourth = rows
+    assert [row.title for row in rows] == ["a", "b", "c", "b"]
+    assert {row.source_id for row in rows} == {first.id}
+    assert len({row.id for row in rows}) == 4
+    assert fourth.id == content_id(second.id, 1)
+    assert third.id == third.identified().id
+
+
+def test_a_source_that_groups_its_records_is_left_to_it(tmp_path: Path, corpus: Path) -> None:
+    class Chapters(ReadDocuments):
+        def read(self, path: Path, name: str) -> Iterator[Document | BadInput]:
+            for number in range(2):
+                yield Document.new(text="Chapter.", source=f"{name}:{number}", source_id=path.stem)
+
+    for name in ("one", "two"):
+        (corpus / f"{name}.md").write_text("x")
+    made = ingest(Chapters(path="x"), corpus, Runtime(root=tmp_path / "steps"))
+    rows = rows_of(made)
+    assert [row.source_id for row in rows] == ["one", "one", "two", "two"]
+    assert len({row.id for row in rows}) == 4
 
 
 def test_a_line_of_a_hundred_megabytes_does_not_fill_the_memory(tmp_path: Path) -> None:
