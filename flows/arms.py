@@ -50,6 +50,8 @@ class Arm:
     name: str
     plan: PlanManifest
     result: TrainResult
+    streams: Mapping[str, str]
+    """Stream -> fingerprint of the stored rows that the plan was made from."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def report_identity(
     return {
         "release": release.name,
         "student": student_identity(read_student(kitchen.bill)),
+        # In order: each arm is compared with the one before it.
+        "arms": [] if training is None else list(training.plans),
         "plans": {} if training is None else {name: fingerprint(plan) for name, plan in training.plans.items()},
         "recipe": "" if training is None else fingerprint((training.recipe, training.render)),
         "streams": {name: stored.manifest.fingerprint for name, stored in streams.items()},
@@ -121,10 +125,8 @@ def report_identity(
 async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: str) -> Path:
     """The plan of one arm, made once; rows from held-out splits of the release never enter it."""
     kitchen.check()
-    streams = await arm_streams(kitchen, training)
     spec = training.plans[name]
-    wanted = [*spec.shares, *([spec.replay] if spec.replay else [])]
-    stored = {stream: streams[stream] for stream in wanted}
+    stored = await _stored_of(kitchen, training, name)
     held_out = await asyncio.to_thread(held_out_sources, release)
     identity = (
         spec,
@@ -137,6 +139,12 @@ async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: st
     if not (folder / MANIFEST).is_file():
         await asyncio.to_thread(_build, folder, spec, training, stored, held_out)
     return folder
+
+
+async def _stored_of(kitchen: Kitchen, training: Training, name: str) -> dict[str, Stored]:
+    """The stored rows of the streams of one arm."""
+    streams, spec = await arm_streams(kitchen, training), training.plans[name]
+    return {stream: streams[stream] for stream in [*spec.shares, *([spec.replay] if spec.replay else [])]}
 
 
 def _build(
@@ -186,6 +194,8 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
     assert training is not None
     plan = await plan_arm(kitchen, release, training, name)
     manifest = PlanManifest.read(plan)
+    stored = await _stored_of(kitchen, training, name)
+    streams = {stream: one.manifest.fingerprint for stream, one in sorted(stored.items())}
     run = fingerprint((manifest.hash, student_identity(training.student), training.recipe))
     out = kitchen.root / "students" / f"{kitchen.bill.name}-{name}" / run
 
@@ -202,9 +212,9 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
         hardware=read_hardware(kitchen.settings),
         out=out,
         progress=step,
-        dataset=ReleaseManifest.read(release).fingerprint,
+        dataset=", ".join(f"{stream} {digest}" for stream, digest in streams.items()),
     )
-    return Arm(name, manifest, result)
+    return Arm(name, manifest, result, streams)
 
 
 async def evaluate_arms(kitchen: Kitchen, evaluation: Evaluation, arms: Mapping[str, Arm]) -> dict[str, EvalResult]:

@@ -17,7 +17,7 @@ from flows.training_section import BASE
 from mashbill.card import render_card, table
 from mashbill.release import ReleaseManifest
 from mashbill.store import write_bytes, write_json
-from train.model_card import CARD, model_card
+from train.model_card import CARD, NOT_EVALUATED, TrainedOn, model_card
 
 if TYPE_CHECKING:
     from flows.arms import Arm, Measured
@@ -57,22 +57,36 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
 
 
 def _write_model_cards(measured: Measured) -> None:
-    """Each student's card again, now with what its training did to it."""
+    """Each student's card again, now with the release it was measured beside and what its training did to it."""
     from train.compare import compare
 
-    base = measured.evaluations.get(BASE)
-    if base is None or measured.training is None:
+    if measured.training is None:
         return
+    base = measured.evaluations.get(BASE)
     for name, arm in measured.arms.items():
+        path = arm.result.model_dir / CARD
+        if base is None and path.is_file() and NOT_EVALUATED not in path.read_text(encoding="utf-8"):
+            continue  # the same student, measured by an earlier form of the bill
         card = model_card(
             arm.result,
             arm.plan,
             measured.training.student,
             measured.training.recipe,
-            dataset=measured.release.fingerprint,
-            evaluation=compare(base, measured.evaluations[name]).table(),
+            data=_trained_on(arm, measured.release),
+            evaluation=() if base is None else compare(base, measured.evaluations[name]).table(),
         )
-        write_bytes(arm.result.model_dir / CARD, card.encode())
+        write_bytes(path, card.encode())
+
+
+def _trained_on(arm: Arm, release: ReleaseManifest) -> TrainedOn:
+    curated = {stream.steps[-1].fingerprint: stream for stream in release.streams.values()}
+    released = {name: curated[digest] for name, digest in arm.streams.items() if digest in curated}
+    return TrainedOn(
+        streams=arm.streams,
+        release=release.fingerprint,
+        released=frozenset(name for name, stream in released.items() if not stream.over_share),
+        released_in_part=frozenset(name for name, stream in released.items() if stream.over_share),
+    )
 
 
 def benefit_section(measured: Measured) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import yaml
 
@@ -23,7 +24,36 @@ from train.recipe import StudentSpec, TrainRecipe
 from train.result import TrainResult
 
 CARD = "README.md"
+NOT_EVALUATED = "Not evaluated yet."
 EVALUATION = ("measure", "before", "after", "difference", "95 % interval")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOn:
+    """The stored rows a plan was made from, and the released dataset that the same bill made of the same sources."""
+
+    streams: Mapping[str, str]
+    """Stream -> fingerprint of its stored rows."""
+    release: str
+    released: frozenset[str] = frozenset()
+    """Streams all of whose rows are in the release."""
+    released_in_part: frozenset[str] = frozenset()
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Rows of the card.
+
+        >>> data = TrainedOn(streams={"raw": "5f0c", "web": "77ab"}, release="09ab", released=frozenset(["raw"]))
+        >>> data.rows()[:2]
+        [('trained on raw', '`5f0c`, released in dataset `09ab`'), ('trained on web', '`77ab`, not released')]
+        """
+        beside = f"`{self.release}`, the dataset the same bill released; its held-out documents were not trained on"
+        trained = [(f"trained on {name}", f"`{one}`, {self._where(name)}") for name, one in self.streams.items()]
+        return [*trained, ("measured beside", beside)]
+
+    def _where(self, name: str) -> str:
+        if name in self.released:
+            return f"released in dataset `{self.release}`"
+        return f"released in part in dataset `{self.release}`" if name in self.released_in_part else "not released"
 
 
 def model_card(
@@ -33,6 +63,7 @@ def model_card(
     recipe: TrainRecipe,
     *,
     dataset: str = "",
+    data: TrainedOn | None = None,
     evaluation: Sequence[Sequence[str]] = (),
     license: str = "",
     base_repo: str = "",
@@ -40,16 +71,17 @@ def model_card(
     """The card as Markdown.
 
     `evaluation` has rows of five cells as `train.compare.Comparison.table` gives them; `base_repo` is the base
-    model's name on the Hub where it has one, since a directory's name would be a broken link there.
+    model's name on the Hub where it has one, since a directory's name would be a broken link there. `dataset` names
+    what the plan was made from; `data` says it stream by stream, with the release beside it.
     """
     parts = [
         _header(result, license, base_repo),
         f"# {result.student}, trained further" if not student.scratch else "# A student trained from scratch",
-        _lineage(result, manifest, student, dataset),
+        _lineage(result, manifest, student, dataset, data),
         "## Data\n\n" + _streams(manifest),
         "## Recipe\n\n" + _recipe(manifest, recipe),
         "## Training\n\n" + _training(result),
-        "## Evaluation\n\n" + (_table(EVALUATION, evaluation) if evaluation else "Not evaluated yet."),
+        "## Evaluation\n\n" + (_table(EVALUATION, evaluation) if evaluation else NOT_EVALUATED),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -68,12 +100,14 @@ def _header(result: TrainResult, license: str, base_repo: str) -> str:
     return f"---\n{yaml.safe_dump(fields, sort_keys=True)}---"
 
 
-def _lineage(result: TrainResult, manifest: PlanManifest, student: StudentSpec, dataset: str) -> str:
+def _lineage(
+    result: TrainResult, manifest: PlanManifest, student: StudentSpec, dataset: str, data: TrainedOn | None
+) -> str:
     base = "none: random weights" if student.scratch else student.name
     rows = [
         ("base model", base),
         ("base weights", f"`{result.run['student']}`"),
-        ("dataset", f"`{dataset}`" if dataset else "not said"),
+        *(data.rows() if data else [("dataset", f"`{dataset}`" if dataset else "not said")]),
         ("plan", f"`{manifest.hash}`"),
         ("run", f"`{result.fingerprint}`"),
         ("parameters", f"{result.parameters:,}"),

@@ -18,6 +18,7 @@ from flows.kitchen import Kitchen, kitchen_for, run_bill
 from flows.training_section import read_evaluation, read_training
 from mashbill.errors import BillError, StoreError, UserError
 from mashbill.progress import Silent
+from mashbill.release import ReleaseManifest
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import BILL, Project, everything, project
 from tests.mashbill.release_rows import released
@@ -131,6 +132,15 @@ def test_what_decides_the_numbers_is_in_the_identity_and_how_it_runs_is_not(tmp_
     assert {name for name in first if other[name] != first[name]} == {"questions"}
 
 
+def test_the_order_of_the_arms_is_identity_since_neighbours_are_compared(tmp_path: Path) -> None:
+    run = project(tmp_path, **PLAIN)
+    first = with_kitchen(run, identity)
+    turned = dict(reversed(PLAIN["train"]["arms"].items()))
+    other = with_kitchen(run.write(**{**PLAIN, "train": {**PLAIN["train"], "arms": turned}}), identity)
+    assert {name for name in first if other[name] != first[name]} == {"arms"}
+    assert other["arms"] == ["both", "raw"]
+
+
 def test_a_stream_of_nothing_but_held_out_documents_is_refused(tmp_path: Path) -> None:
     async def refused(kitchen: Kitchen) -> None:
         release, training = await kitchen.release(), read_training(kitchen.bill)
@@ -179,6 +189,15 @@ def test_training_alone_reports_losses_and_a_measured_release_gets_its_card_back
     card = (outcome.releases / "README.md").read_text()
     assert "trained on its own mix" in card
     assert "questions" not in card
+    raw, both = (run.one(f"students/tiny-{arm}/*/model/README.md").read_text() for arm in ("raw", "both"))
+    at = {place: run.one(f"{place}/*/manifest.json").parent.name for place in ("length", "releases/tiny")}
+    release = ReleaseManifest.read(outcome.releases)
+    (source,) = release.streams["raw"].steps
+    assert f"| trained on raw | `{source.fingerprint}`, released in dataset `{at['releases/tiny']}` |" in raw
+    assert "trained on long" not in raw
+    assert f"| trained on long | `{at['length']}`, not released |" in both
+    assert both.count(", not released |") == 2, "nor is the replay"
+    assert f"| measured beside | `{release.fingerprint}`, the dataset the same bill released; its held-out" in both
     before = everything(run.root)
     for path in sorted(outcome.releases.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()

@@ -174,6 +174,21 @@ def test_report_and_card_say_the_same(done: Project, release: Path, report: dict
         assert f"| {stream.released:,} |" in card
 
 
+def test_a_students_card_names_the_rows_it_was_trained_on(done: Project, release: Path) -> None:
+    manifest = ReleaseManifest.read(release)
+    general = {path.parent.parent.name for path in done.root.glob("read_documents/*/rejects/part-00000.parquet")}
+    for arm in ("raw", "tales"):
+        card = done.one(f"students/tiny-{arm}/*/model/README.md").read_text()
+        stream = manifest.streams[arm]
+        how = "released in part" if stream.over_share else "released"
+        trained = [line for line in card.splitlines() if line.startswith("| trained on ")]
+        assert f"| trained on {arm} | `{stream.steps[-1].fingerprint}`, {how} in" in card
+        assert len(trained) == 2
+        assert any(f"| trained on general | `{one}`, not released |" in trained for one in general)
+        assert f"| measured beside | `{manifest.fingerprint}`" in card
+    assert any(stream.over_share for stream in manifest.streams.values())
+
+
 def test_again_asks_nothing_changes_nothing_and_needs_no_torch(done: Project) -> None:
     before, paid, starts = everything(done.root), done.paid(), done.engine_starts()
     code = (
