@@ -184,7 +184,7 @@ def held_out_sources(release: Path) -> frozenset[str]:
     for name, split in manifest.splits.items():
         if name != "train":
             for shard in split.shards:
-                with opened_shard(release, shard) as file:
+                with opened_shard(release, shard, verify=True) as file:
                     found.update(file.read(columns=["source_id"]).column("source_id").to_pylist())
     return frozenset(found)
 

@@ -121,8 +121,8 @@ class ReleaseManifest(BaseModel):
 
 
 @contextlib.contextmanager
-def opened_shard(folder: Path, shard: Shard) -> Iterator[pq.ParquetFile]:
-    """One Parquet file of a release, to read from.
+def opened_shard(folder: Path, shard: Shard, *, verify: bool = False) -> Iterator[pq.ParquetFile]:
+    """One Parquet file of a release, to read from; `verify` compares all its bytes with what was released.
 
     Raises:
         StoreError: when it is gone, has other rows than were written, or cannot be read, in the block too.
@@ -130,6 +130,8 @@ def opened_shard(folder: Path, shard: Shard) -> Iterator[pq.ParquetFile]:
     path = folder / shard.file
     advice = f"remove {folder} and run the bill again"
     try:
+        if verify and file_digest(path) != shard.sha256:
+            raise StoreError(f"{path}: its bytes are not the ones that were released; {advice}")
         with pq.ParquetFile(path) as file:
             if file.metadata.num_rows != shard.rows:
                 raise StoreError(f"{path}: has {file.metadata.num_rows} rows and {shard.rows} were released; {advice}")

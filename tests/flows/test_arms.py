@@ -97,8 +97,12 @@ def test_held_out_documents_of_a_release_whose_rows_are_gone_are_not_guessed(tmp
     made = released(tmp_path, {"a": store(tmp_path, documents(9))})
     held_out = {row["source_id"] for row in made.rows("validation")}
     assert held_out_sources(made.folder) == held_out
-    for shard in (made.folder / "data").iterdir():
-        shard.unlink()
+    (shard,) = (made.folder / "data").glob("validation-*")
+    rows = pq.read_table(shard, partitioning=None)
+    pq.write_table(rows.set_column(rows.schema.get_field_index("source_id"), "source_id", rows.column("id")), shard)
+    with pytest.raises(StoreError, match=r"validation-.*its bytes are not the ones that were released; remove"):
+        held_out_sources(made.folder)
+    shard.unlink()
     with pytest.raises(StoreError, match=r"validation-.*names it but it cannot be read .* and run the bill again"):
         held_out_sources(made.folder)
 
