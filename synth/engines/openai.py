@@ -14,16 +14,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
 
 from mashbill.engine import Reply, Request, canonical_json
-from mashbill.errors import EngineDown, EngineError, EngineGarbage, EngineRefused, RequestRefused, SettingsError
+from mashbill.errors import EngineDown, EngineError, EngineGarbage, EngineRefused, SettingsError
 from synth.engines.adaptive import Endpoint, Pool
 from synth.engines.openai_run import OpenaiRun
 from synth.engines.wire import RESERVED, Fault, decode, encode, retry_after, said
@@ -32,6 +33,10 @@ _MOMENTARY = frozenset((408, 409, 425))
 _OVERLOADED = frozenset((429, 503))
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_SECRET = re.compile(
+    r"api[_-]?key|authorization|secret|password|credential|(access|auth)[_-]?token|bearer", re.IGNORECASE
+)
+"""Names of fields that hold a secret; ``max_tokens`` and its kin are none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +55,11 @@ class Openai:
     def __post_init__(self) -> None:
         if taken := sorted(RESERVED & self.extra.keys()):
             raise SettingsError(f"`extra` of the openai engine sets {taken}, which each request sets; take them out")
+        if secret := next(_secrets(self.extra), None):
+            raise SettingsError(
+                f"`extra` of the openai engine sets {secret!r}: it is identity, and so would be written into "
+                "the ledger, the manifests and the card; a key goes into the environment, as MASHBILL_API_KEY"
+            )
         # A copy of its own: what is identity must not change under us.
         object.__setattr__(self, "extra", json.loads(canonical_json(dict(self.extra))))
 
@@ -109,6 +119,18 @@ class Openai:
             await asyncio.gather(*tasks, return_exceptions=True)
         if failed:
             raise failed[0]
+
+
+def _secrets(value: object) -> Iterator[str]:
+    """The names in `extra`, at any depth, that look like a secret's; never what stands under them."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if _SECRET.search(str(name)):
+                yield str(name)
+            yield from _secrets(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets(inner)
 
 
 async def _indexed(
@@ -230,15 +252,16 @@ class _Open:
             return EngineRefused(f"{start}: {has}; set MASHBILL_API_KEY (or MASHBILL_API_KEY_NAMES) to one it accepts")
         message = said(body, self.run.secrets())
         todo = {
-            400: "shorten the prompt or change the sampling or schema it names",
+            400: "change the sampling or schema it names; where a prompt is too long for the server, raise its limit "
+            "or leave long documents out with a `length` filter before the generator",
             404: "check the model name and that the URL ends in /v1",
             413: "shorten the prompt",
             422: "change the field it names; `extra` may hold one it does not know",
             429: "the account has no quota left: add to it, then run the same command",
         }.get(status, "check MASHBILL_ENGINE_URL")
-        # These three speak of what was sent, not of who sent it: another request may be served.
-        kind = RequestRefused if status in (400, 413, 422) else EngineRefused
-        return kind(f"{start}: {message or 'no message'}; {todo}")
+        # Never `RequestRefused`: what a server takes is its settings' doing, and they are no identity of the rows. A
+        # refusal kept as a reject row would outlive the limit that caused it.
+        return EngineRefused(f"{start}: {message or 'no message'}; {todo}")
 
     def _check_patience(self, endpoint: Endpoint, fault: Fault, first: float) -> None:
         waited = self.run.clock() - max(first, self.pool.last_success)

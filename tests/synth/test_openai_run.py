@@ -121,6 +121,32 @@ def test_where_it_runs_does_not_enter_the_fingerprint() -> None:
     assert fingerprint(here) != fingerprint(Openai(model="m", revision="2"))
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"api_key": "hush"},
+        {"headers": {"Authorization": "hush"}},
+        {"providers": [{"name": "a"}, {"X-Api-Key": "hush"}]},
+        {"apikey": "hush"},
+        {"client_secret": "hush"},
+        {"a": {"b": {"c": ({"db_password": "hush"},)}}},
+        {"credentials": "hush"},
+        {"access-token": "hush"},
+        {"auth_token": "hush"},
+        {"Bearer": "hush"},
+    ],
+)
+def test_extra_takes_no_secret_at_any_depth(extra: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match="goes into the environment, as MASHBILL_API_KEY") as caught:
+        Openai(model="m", extra=extra)
+    assert "hush" not in str(caught.value)
+
+
+def test_extra_takes_names_that_only_speak_of_tokens_and_keys() -> None:
+    extra = {"min_tokens": 3, "stop_token_ids": [1], "prompt_cache_key": "a", "skip_special_tokens": True}
+    assert Openai(model="m", extra=extra).extra == extra
+
+
 def test_extra_may_not_set_what_a_request_sets() -> None:
     with pytest.raises(SettingsError, match=r"sets \['stream', 'temperature'\]"):
         Openai(model="m", extra={"temperature": 0.1, "stream": True, "repetition_penalty": 1.1})
