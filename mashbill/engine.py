@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -68,6 +69,27 @@ class Sampling:
     stop: tuple[str, ...] = ()
     logprobs: int = 0
     """How many alternatives to return per generated token; 0 means none."""
+
+    def __post_init__(self) -> None:
+        # One expression: this is built for each ask. NaN lies in no range, so it is refused too.
+        if not (
+            self.max_tokens >= 1
+            and 0 <= self.temperature < math.inf
+            and 0 < self.top_p <= 1
+            and self.top_k >= 0
+            and self.logprobs >= 0
+        ):
+            raise ValueError(self._wrong())
+
+    def _wrong(self) -> str:
+        if not self.max_tokens >= 1:
+            return f"max_tokens is {self.max_tokens}; it must be 1 or more"
+        if not 0 <= self.temperature < math.inf:
+            return f"temperature is {self.temperature}; it must be 0 (greedy) or a number above it"
+        if not 0 < self.top_p <= 1:
+            return f"top_p is {self.top_p}; it must be above 0 and at most 1 (all)"
+        name = "top_k" if not self.top_k >= 0 else "logprobs"
+        return f"{name} is {getattr(self, name)}; it must be 0 or more"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from mashbill.runtime import Runtime
 from mashbill.step import BadInput, Source
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 
-HARMLESS = frozenset({"empty"})
-"""Reasons that never stop a run: nothing is lost with an empty piece."""
+HARMLESS = frozenset({"empty", "unknown_kind"})
+"""Reasons that never stop a run: nothing is lost with an empty piece, and a folder of texts may hold pictures."""
 
 
 def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
@@ -40,7 +40,9 @@ def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
     """
     files = [(path, path.name if path == root else path.relative_to(root).as_posix()) for path in source.files(root)]
     contents = {name: _digest(path) for path, name in files}
-    digest = fingerprint((source.name, source.version, step_identity(source), contents))
+    # By name alone: what is in a picture changes nothing, and a film need not be read to know that.
+    skipped = [path.relative_to(root).as_posix() for path in source.skipped(root)]
+    digest = fingerprint((source.name, source.version, step_identity(source), contents, skipped))
     place = runtime.root / source.name / digest
     if Stored.finished(place):
         stored = Stored.open(place)
@@ -48,7 +50,9 @@ def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
         return stored
     runtime.progress.begin(source.name, len(files), 0)
     parts, seen = [], _Seen()
-    for index, chunk in enumerate(_chunks(_pieces(source, files, seen), source.part_rows)):
+    for index, chunk in enumerate(
+        _chunks(chain(_pieces(source, files, seen), map(_unread, skipped)), source.part_rows)
+    ):
         parts.append(_write(place, index, chunk, source))
     counts = sum((part.counts for part in parts), Counts())
     if not counts.kept:
@@ -58,7 +62,7 @@ def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
         step=source.name,
         kind=source.writes.__name__,
         fingerprint=digest,
-        identity={"steps": [plain_identity(source)], "files": contents},
+        identity={"steps": [plain_identity(source)], "files": contents, "skipped": skipped},
         parts=tuple(parts),
         counts=counts,
     )
@@ -115,6 +119,10 @@ def _pieces(source: Source[Any], files: list[tuple[Path, str]], seen: _Seen) -> 
                 yield piece
             else:
                 yield seen.told_apart(piece)
+
+
+def _unread(name: str) -> BadInput:
+    return BadInput(name, "unknown_kind", f"{Path(name).suffix or 'a file without a suffix'} is not read")
 
 
 def _chunks(pieces: Iterator[Record | BadInput], size: int) -> Iterator[list[Record | BadInput]]:

@@ -190,6 +190,15 @@ class Source(Step, Generic[Out]):
     part_rows: int = 1000
     """Rows per stored part: the unit of parallelism and of retry."""
 
+    def __post_init__(self) -> None:
+        if self.part_rows < 1:
+            raise ValueError(f"part_rows is {self.part_rows}; a part holds 1 row or more")
+
+    def skipped(self, root: Path) -> list[Path]:
+        """The files under the resolved path that are of no kind it reads: each becomes a reject, `unknown_kind`."""
+        del root
+        return []
+
     def files(self, root: Path) -> list[Path]:
         """The files to read under the resolved path, in a fixed order."""
         raise TypeError(f"{type(self).__name__} has no `files`")

@@ -14,6 +14,9 @@
 
 JSON lines and Parquet give one document a row, from the columns named by `text_field`, `title_field` and, where they
 are there, ``author`` and ``year``.
+
+A block between lines of ``---`` is front matter when it is a mapping with a name of `FRONT_MATTER` in it; otherwise it
+is text, as a rule between paragraphs is. One that names such a field and is no YAML is an error, not text.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, ClassVar
 
 import orjson
 import pyarrow as pa
@@ -35,13 +38,18 @@ from mashbill.step import BadInput, Source
 
 TEXT = (".md", ".txt", ".rst")
 ROWS = (".jsonl", ".ndjson", ".parquet")
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+FRONT_MATTER = ("title", "author", "year", "domain", "license", "source", "date", "tags", "description")
+"""Names that tell front matter from text between two rules."""
+_BLOCK = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_NAMED = re.compile(rf"^(?:{'|'.join(FRONT_MATTER)})[ \t]*:", re.MULTILINE)
 _HEADING = re.compile(r"\A\s*# +(.+)\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadDocuments(Source[Document]):
     """Reads documents from text, Markdown, JSON lines or Parquet."""
+
+    version: ClassVar[int] = 2
 
     glob: str = "**/*"
     """Which files of a folder; of those, the ones whose suffix is known."""
@@ -52,22 +60,40 @@ class ReadDocuments(Source[Document]):
     max_bytes: int = 32 * 1024 * 1024
     """The largest document: one that is larger is a dump, not a document, and no engine's context holds it."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_bytes < 1:
+            raise ValueError(f"max_bytes is {self.max_bytes}; a document has 1 byte or more")
+        if not self.glob.strip():
+            raise ValueError("glob is empty; it says which files of the folder are read, as '**/*' for all of them")
+        if PurePosixPath(self.glob).is_absolute() or PureWindowsPath(self.glob).anchor:
+            raise ValueError(f"glob is {self.glob!r}; it is taken relative to `path`, as '**/*.md'")
+
     def files(self, root: Path) -> list[Path]:
         """Every file of a known kind, by name."""
         if not root.exists():
             raise InputError("no such file or folder; `path` is taken relative to the bill", path=root)
         if root.is_file():
+            if not _known(root):
+                raise InputError(f"is {_unread(root)}; convert it to one of these", path=root)
             return [root]
-        known = [path for path in root.glob(self.glob) if path.is_file() and not _hidden(path.relative_to(root))]
-        wanted = [path for path in known if path.suffix.lower() in (*TEXT, *ROWS)]
-        files = sorted(wanted, key=lambda path: path.relative_to(root).as_posix())
+        there = self._there(root)
+        files = [path for path in there if _known(path)]
         if not files:
-            others = join_texts(sorted({p.suffix or p.name for p in known})) or "nothing"
+            others = join_texts(sorted({p.suffix or p.name for p in there})) or "nothing"
             raise InputError(
                 f"has no documents: looked for {', '.join((*TEXT, *ROWS))} matching {self.glob!r} and found {others}",
                 path=root,
             )
         return files
+
+    def skipped(self, root: Path) -> list[Path]:
+        """Every file of another kind that `glob` names."""
+        return [] if root.is_file() else [path for path in self._there(root) if not _known(path)]
+
+    def _there(self, root: Path) -> list[Path]:
+        found = [path for path in root.glob(self.glob) if path.is_file() and not _hidden(path.relative_to(root))]
+        return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
     def read(self, path: Path, name: str) -> Iterator[Document | BadInput]:
         """The documents of one file."""
@@ -88,14 +114,15 @@ class ReadDocuments(Source[Document]):
             return text
         text = text.replace("\r\n", "\n")
         head: Mapping[str, Any] = {}
-        if match := _FRONT_MATTER.match(text):
+        if match := _BLOCK.match(text):
             try:
-                head = yaml.safe_load(match[1]) or {}
+                found = yaml.safe_load(match[1])
             except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2020-13-45
-                return BadInput(name, "broken_front_matter", f"the front matter is not YAML: {error}")
-            if not isinstance(head, Mapping):
-                return BadInput(name, "broken_front_matter", "the front matter is not a mapping of names to values")
-            text = text[match.end() :]
+                if _NAMED.search(match[1]):
+                    return BadInput(name, "broken_front_matter", f"the front matter is not YAML: {error}")
+                found = None
+            if isinstance(found, Mapping) and not found.keys().isdisjoint(FRONT_MATTER):
+                head, text = found, text[match.end() :]
         elif path.suffix.lower() == ".md" and (match := _HEADING.match(text)):
             head, text = {"title": match[1].strip()}, text[match.end() :]
         return self._document({"title": path.stem, **head, "text": text}, "text", "title", name, None)
@@ -181,6 +208,15 @@ def _decoded(data: bytes, where: str, line: int | None) -> str | BadInput:
 
 def _plain(value: object) -> str:
     return "" if value is None else str(value).strip()
+
+
+def _known(path: Path) -> bool:
+    return path.suffix.lower() in (*TEXT, *ROWS)
+
+
+def _unread(path: Path) -> str:
+    kind = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
+    return f"{kind}, which is not read; what is: {', '.join((*TEXT, *ROWS))}"
 
 
 def _hidden(path: Path) -> bool:

@@ -60,6 +60,8 @@ def test_each_kind_of_file_becomes_documents(tmp_path: Path, corpus: Path) -> No
     ]
     assert (rows[0].author, rows[0].year, rows[3].domain, rows[6].year, rows[7].year) == ("Ora", "412", "d", "1", "")
     assert [part.counts.kept for part in made.manifest.parts] == [3, 3, 2]
+    assert [part.counts.read for part in made.manifest.parts] == [3, 3, 3]
+    assert made.manifest.counts.rejected == {"unknown_kind": 1}
     assert set(made.manifest.identity["files"]) == {"a.md", "b.md", "c.txt", "d.jsonl", "deep/f.rst", "e.parquet"}
 
 
@@ -69,8 +71,13 @@ def test_each_kind_of_file_becomes_documents(tmp_path: Path, corpus: Path) -> No
         (b"\xef\xbb\xbf---\ntitle: Salt\n---\nBody", "Salt", "Body"),
         (b"---\r\ntitle: Salt\r\n---\r\nOne\r\nTwo\r\n", "Salt", "One\nTwo"),
         (b"---  \ntitle: Salt\n---\t\nBody", "Salt", "Body"),
-        (b"---\n---\nBody", "a", "Body"),
-        (b"---\n# only a comment\n---\nBody", "a", "Body"),
+        (b"---\n---\nBody", "a", "---\n---\nBody"),
+        (b"---\n# only a comment\n---\nBody", "a", "---\n# only a comment\n---\nBody"),
+        (b"---\nonly words\n---\nBody", "a", "---\nonly words\n---\nBody"),
+        (b"---\nOra: Who goes there?\n---\nBody", "a", "---\nOra: Who goes there?\n---\nBody"),
+        (b"---\na: [\n---\nBody", "a", "---\na: [\n---\nBody"),
+        (b"---\n- title\n---\nBody", "a", "---\n- title\n---\nBody"),
+        (b"---\ntags: [a]\n---\nBody", "a", "Body"),
         (b"---\ntitle:\n---\nBody", "", "Body"),
         (b"---\ntitle: A\ntext: not this\n---\nBody", "A", "Body"),
         (b"---\ntitle: 2020-01-02\n2020: x\n---\nBody --- and\n---\nmore", "2020-01-02", "Body --- and\n---\nmore"),
@@ -109,15 +116,10 @@ BROKEN = {
         "no_text",
     ),
     "number": (broken("b.jsonl", b'{"text": 5}\n'), "b.jsonl:1: the field 'text' is int, not text", "no_text"),
-    "yaml": (broken("b.md", b"---\na: [\n---\nx"), "b.md: the front matter is not YAML", "broken_front_matter"),
+    "yaml": (broken("b.md", b"---\ntitle: [\n---\nx"), "b.md: the front matter is not YAML", "broken_front_matter"),
     "date": (
         broken("b.md", b"---\nyear: 2020-13-45\n---\nx"),
         "b.md: the front matter is not YAML",
-        "broken_front_matter",
-    ),
-    "scalar": (
-        broken("b.md", b"---\nonly words\n---\nx"),
-        "b.md: the front matter is not a mapping",
         "broken_front_matter",
     ),
     "parquet": (broken("b.parquet", b"PAR1 nothing PAR1"), "b.parquet: cannot be read as Parquet", "broken_parquet"),
@@ -183,6 +185,55 @@ def test_a_path_that_is_not_there_and_a_folder_without_documents_are_errors(tmp_
     (corpus / "Makefile").write_text("x")
     with pytest.raises(InputError, match=r"found \.pdf, Makefile"):
         read(tmp_path, corpus)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("one.json", "a .json"), ("one.csv", "a .csv"), ("one.pdf", "a .pdf")])
+def test_a_single_file_of_another_kind_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).write_text('{"text": "x"}')
+    with pytest.raises(InputError, match=rf"{name}: is {kind} file, which is not read; what is: \.md, .*\.parquet"):
+        read(tmp_path, tmp_path / name, bad_input="reject")
+
+
+def test_a_single_file_without_a_suffix_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("x")
+    with pytest.raises(InputError, match="one: is a file without a suffix, which is not read"):
+        read(tmp_path, tmp_path / "one")
+
+
+def test_files_of_other_kinds_in_a_folder_are_counted(tmp_path: Path, corpus: Path) -> None:
+    (corpus / "a.md").write_text("A text.")
+    (corpus / "deep").mkdir()
+    for name in ("deep/b.PDF", "c.csv", "Makefile", ".hidden.png"):
+        (corpus / name).write_bytes(b"\0")
+    made = read(tmp_path, corpus)
+    assert made.manifest.counts.rejected == {"unknown_kind": 3}
+    assert [(one.source, one.detail) for one in rejects_in(made)] == [
+        ("Makefile", "a file without a suffix is not read"),
+        ("c.csv", ".csv is not read"),
+        ("deep/b.PDF", ".PDF is not read"),
+    ]
+    assert read(tmp_path, corpus, glob="**/*.md").manifest.counts.rejected == {}
+    # Another one is counted; what is in it is nothing to the rows.
+    (corpus / "c.csv").write_bytes(b"more")
+    assert read(tmp_path, corpus).path == made.path
+    (corpus / "d.csv").write_bytes(b"")
+    assert read(tmp_path, corpus).manifest.counts.rejected == {"unknown_kind": 4}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"part_rows": 0}, "part_rows is 0"),
+        ({"max_bytes": 0}, "max_bytes is 0"),
+        ({"glob": ""}, "glob is empty"),
+        ({"glob": " "}, "glob is empty"),
+        ({"glob": "/data/*.md"}, "glob is '/data/\\*.md'; it is taken relative to `path`"),
+        ({"glob": "C:\\*.md"}, "it is taken relative to `path`"),
+    ],
+)
+def test_settings_that_can_never_work_are_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ReadDocuments(path="x", **fields)  # type: ignore[arg-type]
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, corpus: Path, as_root: bool) -> None:

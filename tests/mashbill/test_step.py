@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -186,3 +187,30 @@ async def test_a_script_may_be_a_mapping_and_says_what_it_cannot_answer() -> Non
 
 def test_canonical_json_has_one_text_for_one_value() -> None:
     assert canonical_json({"b": [1, 2], "a": "é"}) == '{"a":"é","b":[1,2]}'
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"max_tokens": 0}, "max_tokens is 0; it must be 1 or more"),
+        ({"temperature": -0.1}, "temperature is -0.1; it must be 0"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"top_p": 0.0}, "top_p is 0.0; it must be above 0"),
+        ({"top_p": 1.1}, "top_p is 1.1"),
+        ({"top_p": float("nan")}, "top_p is nan"),
+        ({"top_k": -1}, "top_k is -1; it must be 0 or more"),
+        ({"logprobs": -1}, "logprobs is -1; it must be 0 or more"),
+    ],
+)
+def test_sampling_that_can_never_work_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Sampling(**fields)
+
+
+def test_sampling_may_be_greedy() -> None:
+    assert Sampling(max_tokens=1, temperature=0, top_p=1, top_k=0, logprobs=0).temperature == 0
+
+
+def test_a_source_skips_nothing_unless_it_says_so(tmp_path: Path) -> None:
+    assert Source(path="x").skipped(tmp_path) == []
