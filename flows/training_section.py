@@ -78,6 +78,8 @@ def read_training(bill: Bill) -> Training | None:
     """
     section = bill.section("train")
     if section is None:
+        if "student" in bill.whole:
+            read_student(bill)  # checked although nobody needs it yet: a bill is checked whole
         return None
     plan_names = [
         one.name for one in dataclasses.fields(PlanSpec) if one.name not in ("shares", "replay", "replay_share")
@@ -165,7 +167,11 @@ def _replay(section: Section, bill: Bill) -> Replay:
 def _arm(section: Section, name: str, bill: Bill) -> Mapping[str, float]:
     if name == BASE:
         section.fail(f"{BASE!r} is the student before training and is always there; name this arm otherwise")
-    if not isinstance(name, str) or not name or not all(letter.isalnum() or letter in "-_." for letter in name):
+    if (
+        not isinstance(name, str)
+        or not name.strip(".")
+        or not all(letter.isalnum() or letter in "-_." for letter in name)
+    ):
         section.fail(f"an arm is the name of a folder: letters, digits, - _ . only; found {name!r}")
     shares = section.as_(dict[str, float])
     for stream in shares:

@@ -213,8 +213,10 @@ def read_bill(path: Path) -> Bill:
 
 def _name(section: Section) -> str:
     name = section.as_(str)
-    if not name or not all(letter.isalnum() or letter in "-_." for letter in name):
-        section.fail(f"is the name of a folder and a dataset: letters, digits, - _ . only; found {name!r}")
+    if not name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in name):
+        section.fail(
+            f"is the name of a folder and a dataset: letters, digits, - _ . only, and not dots alone; found {name!r}"
+        )
     return name
 
 

@@ -223,6 +223,12 @@ STREAMS = "streams: {raw: {from: almanac}}\n"
         ),
         (HEAD.replace("tolvarey", "a b") + STREAMS, ["bill.yaml:1: name: is the name of a folder", "'a b'"]),
         (HEAD.replace("tolvarey", "''") + STREAMS, ["bill.yaml:1: name: is the name of a folder"]),
+        (HEAD.replace("tolvarey", ".") + STREAMS, ["bill.yaml:1: name: is the name of a folder", "not dots alone"]),
+        (HEAD.replace("tolvarey", "..") + STREAMS, ["bill.yaml:1: name: is the name of a folder", "found '..'"]),
+        (
+            HEAD.replace("path: corpus", "path: corpus, part_rows: 0") + STREAMS,
+            ["bill.yaml:", "read_documents: part_rows is 0"],
+        ),
         (HEAD.replace("tolvarey", "7") + STREAMS, ["bill.yaml:1: name: input should be a valid string; found 7"]),
         (HEAD + "seed: x\n" + STREAMS, ["bill.yaml:4: seed: input should be a valid integer"]),
         (HEAD + "version: {a: 1}\n" + STREAMS, ["bill.yaml:4: version: must be text or a number"]),
