@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mashbill.engine import Engine, Reply, Request
-from mashbill.errors import EngineGarbage, Interrupted, RequestRefused
+from mashbill.errors import EngineDown, EngineGarbage, Interrupted, MashbillError, RequestRefused, SettingsError
 from mashbill.ledger import Ledger
 
 SETTLE = 64
@@ -82,6 +82,7 @@ class Asker:
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
     _starting: asyncio.Task[None] | None = None
     _failure: BaseException | None = None
+    _abandoned: bool = False
 
     async def __aenter__(self) -> Asker:
         return self
@@ -95,9 +96,17 @@ class Asker:
         return self.engine.identity
 
     async def close(self) -> None:
-        """Stop the workers and close the engine; the ledger stays open. After `stop`, what is in flight ends first."""
+        """Stop the workers and close the engine; the ledger stays open.
+
+        What is in flight ends first and is stored, since it will be paid for: not after the engine itself failed, when
+        it may never end, nor after `abandon`.
+        """
         self._look_up()
-        while self.stopping and self._inflight:
+        if self._failure is None and not self._abandoned:
+            self.stop()
+        # While the engine is still starting nothing has been sent, so nothing will be paid for.
+        started = self._starting is not None and self._starting.done()
+        while started and not self._abandoned and self._failure is None and self._inflight:
             # Futures of our own: those of askers that were cancelled are done before the reply is stored.
             ends = [self._joined(waiting) for waiting in self._inflight.values()]
             await asyncio.wait(ends)
@@ -121,6 +130,10 @@ class Asker:
         self.stopping = True
         while self._queue:
             self._fail(self._queue.popleft(), Interrupted("stopped before it was asked"))
+
+    def abandon(self) -> None:
+        """Wait for nothing more: `close` then ends what is in flight at once."""
+        self._abandoned = True
 
     async def reply(self, key: str, request: Request, draw: int) -> tuple[Reply, bool]:
         """The reply to a request and whether it came from the ledger; paid for once, however often it is asked."""
@@ -192,8 +205,8 @@ class Asker:
                     self._end(batch, Interrupted("the run was cancelled"))
                     raise
                 except Exception as error:
-                    self._failure = error
-                    self._end([*batch, *self._queue], error)
+                    self._failure = _as_ours(error, self.identity)
+                    self._end([*batch, *self._queue], self._failure)
                     self._queue.clear()
 
     async def _settle(self) -> None:
@@ -262,6 +275,21 @@ class Asker:
         # One that failed may have been asked again by now, under the same key.
         if self._inflight.get(waiting.key) is waiting:
             del self._inflight[waiting.key]
+
+
+def _as_ours(error: Exception, engine: str) -> MashbillError:
+    """Whatever an engine lets out, as the model end's failure: it is no bug of the step that asked."""
+    if isinstance(error, MashbillError):
+        return error
+    if isinstance(error, ImportError) and error.name:
+        ours: MashbillError = SettingsError(
+            f"the engine {engine} wants the package {error.name}, which is not installed; "
+            "the extras are in the README (`pip install 'mashbill[local]'` for the transformers engine)"
+        )
+    else:
+        ours = EngineDown(f"{engine} failed: {error!r}")
+    ours.__cause__ = error
+    return ours
 
 
 def _with_key(reply: Reply, key: str) -> Reply:

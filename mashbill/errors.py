@@ -14,7 +14,7 @@
     │   └── TooManyRejects     the reject policy stopped the run
     ├── EngineError            the model end
     │   ├── EngineRefused      it answers, but will not serve us (401, 403, 404): retrying is useless
-    │   │   └── RequestRefused   it will not serve this one request (too long, 400); becomes a reject row
+    │   │   └── RequestRefused   the model cannot serve this one request (too long); becomes a reject row
     │   ├── EngineDown         it does not answer, after all retries
     │   └── EngineGarbage      it answers with something that is not a completion
     ├── LedgerError            the reply store cannot be opened or written
@@ -93,8 +93,9 @@ class EngineRefused(EngineError):
 
 
 class RequestRefused(EngineRefused):
-    """The engine will not serve this one request, and others may go on: it is too long, or asks what it cannot do.
+    """The model cannot serve this one request, and others may go on: it is longer than the model's own context.
 
+    Only for what the engine's identity decides: it becomes a reject row, and rows outlive a server's settings.
     An engine raises it after it has yielded the replies to all other requests of the call.
     """
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from mashbill.ask import Ask
 from mashbill.asker import Usage
-from mashbill.errors import BadReply, EngineError, Interrupted, LedgerError, StepFailed, TooManyRejects
+from mashbill.errors import BadReply, Interrupted, MashbillError, StepFailed, TooManyRejects
 from mashbill.filter_stack import label_of
 from mashbill.records import Record, Reject, from_table, to_row, to_table
 from mashbill.step import Generator, PartOutput
@@ -126,8 +126,8 @@ class GeneratorRun(StepRun):
             outcomes = self._checked(list(await step.make(record, ask)))
         except BadReply as bad:
             outcomes = [bad]
-        except (EngineError, LedgerError, Interrupted, asyncio.CancelledError):
-            raise
+        except (MashbillError, asyncio.CancelledError):
+            raise  # the engine, the ledger or the settings: said as it is, and no bug of the step
         except Exception as error:
             raise StepFailed(
                 f"{step.name} failed on record {record.id} ({record.source or 'no source'}): {error!r}; "

@@ -18,7 +18,16 @@ from hypothesis import strategies as st
 from mashbill.ask import TRIES, Ask
 from mashbill.asker import Asker
 from mashbill.engine import Reply, Request, Sampling, ScriptedEngine, assistant, system, user
-from mashbill.errors import BadReply, EngineDown, EngineGarbage, EngineRefused, Interrupted, LedgerError, RequestRefused
+from mashbill.errors import (
+    BadReply,
+    EngineDown,
+    EngineGarbage,
+    EngineRefused,
+    Interrupted,
+    LedgerError,
+    RequestRefused,
+    SettingsError,
+)
 from mashbill.ledger import Ledger
 from tests.support.kernel import GREEDY, Gate, Names, Shuffled, ask_of, fickle, reply
 
@@ -262,7 +271,7 @@ async def test_an_engine_that_miscounts_is_garbage_and_its_good_replies_stay(
     assert Ledger(ledger.path).count() == stored
 
 
-@pytest.mark.parametrize("error", [EngineDown("gone"), EngineRefused("401"), ZeroDivisionError("a bug in the engine")])
+@pytest.mark.parametrize("error", [EngineDown("gone"), EngineRefused("401")])
 async def test_an_engine_that_fails_in_the_middle_leaves_what_it_answered_in_the_ledger(
     ledger: Ledger, error: Exception
 ) -> None:
@@ -275,6 +284,51 @@ async def test_an_engine_that_fails_in_the_middle_leaves_what_it_answered_in_the
         assert later[1].text == "answer 1"
         assert later[4] is error, "a dead engine is not asked again"
     assert ledger.count() == 1
+
+
+async def test_a_bug_in_an_engine_is_the_model_ends_failure_and_keeps_its_cause(ledger: Ledger) -> None:
+    bug = ZeroDivisionError("a bug in the engine")
+    async with asker_of(Wayward(fickle, says=(1, bug)), ledger) as asker:
+        found = await outcomes(asker)
+    assert isinstance(found[0], EngineDown)
+    assert found[0].__cause__ is bug
+    assert "ZeroDivisionError" in str(found[0])
+
+
+async def test_a_package_that_is_missing_is_named_with_what_to_install(ledger: Ledger) -> None:
+    class Bare(ScriptedEngine):
+        async def start(self) -> None:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    async with asker_of(Bare(echo), ledger) as asker:
+        with pytest.raises(SettingsError, match=r"wants the package torch.*mashbill\[local\]"):
+            await ask_of(asker)("x")
+
+
+async def test_a_run_that_ends_by_an_error_stores_what_it_had_in_flight(ledger: Ledger) -> None:
+    gate = Gate(fickle, batch=4, calls=1)
+    asker = asker_of(gate, ledger)
+    asked = [asyncio.ensure_future(ask_of(asker)(text)) for text in "abcd"]
+    await gate.reached.wait()
+    for task in asked:
+        task.cancel()  # as a task group does when one of its records hits a bug
+    await asyncio.gather(*asked, return_exceptions=True)
+    asyncio.get_running_loop().call_soon(gate.opened.set)
+    await asker.close()
+    await ledger.close()
+    assert Ledger(ledger.path).count() == 4
+
+
+async def test_abandoned_asks_are_not_waited_for(ledger: Ledger) -> None:
+    gate = Gate(fickle, batch=4, calls=1)
+    asker = asker_of(gate, ledger)
+    asked = asyncio.ensure_future(ask_of(asker)("a"))
+    await gate.reached.wait()
+    asker.abandon()
+    await asker.close()
+    with pytest.raises(Interrupted):
+        await asked
+    assert ledger.count() == 0
 
 
 async def test_an_engine_that_cannot_start_fails_every_ask(ledger: Ledger) -> None:
@@ -309,8 +363,11 @@ async def test_closing_ends_what_was_still_queued(ledger: Ledger) -> None:
     asker = asker_of(engine, ledger)
     waiting = asyncio.create_task(outcomes(asker, 5))
     await engine.reached.wait()
+    asyncio.get_running_loop().call_soon(engine.opened.set)
     await asker.close()
-    assert all(isinstance(one, Interrupted) for one in await waiting)
+    ends = await waiting
+    assert sum(isinstance(one, Interrupted) for one in ends) == 4, "only what was in flight is waited for"
+    assert ledger.count() == 1
 
 
 async def test_a_ledger_that_cannot_write_fails_the_ask(ledger: Ledger) -> None:
@@ -384,7 +441,8 @@ async def test_stopping_does_not_wait_for_the_rest_of_a_batch_not_yet_begun(ledg
 async def test_an_engine_that_times_out_by_itself_is_an_error(ledger: Ledger) -> None:
     async with asker_of(Wayward(fickle, says=(0, TimeoutError("slow"))), ledger) as asker:
         found = await outcomes(asker)
-    assert isinstance(found[1], TimeoutError)
+    assert isinstance(found[1], EngineDown)
+    assert isinstance(found[1].__cause__, TimeoutError)
 
 
 @settings(max_examples=25)

@@ -55,7 +55,7 @@ async def test_momentary_faults_end_in_engine_down(server: FakeOpenai, time: Fak
 
 
 @pytest.mark.parametrize(
-    ("code", "todo"), [(400, "shorten the prompt"), (403, "MASHBILL_API_KEY"), (404, "model name"), (422, "extra")]
+    ("code", "todo"), [(400, "too long for the server"), (403, "MASHBILL_API_KEY"), (404, "model name"), (422, "extra")]
 )
 async def test_refusals_are_not_retried(server: FakeOpenai, time: FakeTime, code: int, todo: str) -> None:
     server.faults.append(status(code, b'{"error": {"message": "no such thing"}}'))
