@@ -54,6 +54,9 @@ class StepRun:
         try:
             metadata = pq.read_schema(kept).metadata or {}
             counts = Counts.model_validate_json(metadata[_COUNTS_KEY.encode()])
+            found = pq.read_metadata(kept).num_rows, pq.read_metadata(rejects).num_rows
+            if found != (counts.kept, counts.rejects):
+                raise ValueError(f"{found[0]} rows and {found[1]} rejects of {counts.kept} and {counts.rejects}")
         except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
             raise StoreError(f"{kept}: an earlier run wrote it but it cannot be read ({error}); remove it") from error
         self._enter(index, counts)

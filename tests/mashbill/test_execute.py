@@ -171,6 +171,17 @@ async def test_an_unfinished_step_is_refused_by_whoever_reads_it(tmp_path: Path)
         Stored.open(source.path)
 
 
+async def test_a_part_that_was_shortened_before_the_step_was_finished_is_not_taken_over(tmp_path: Path) -> None:
+    source = store(tmp_path / "steps", documents(4))
+    done = await run(tmp_path, Echo(), source, ScriptedEngine(lambda _: "yes"))
+    (done.path / "manifest.json").unlink()
+    part = done.path / "part-00000.parquet"
+    whole = pq.ParquetFile(part).read()
+    pq.write_table(whole.slice(0, 1), part)  # the footer still says how many rows there were
+    with pytest.raises(StoreError, match=r"1 rows and 0 rejects of 4 and 0"):
+        await run(tmp_path, Echo(), source, ScriptedEngine(lambda _: "yes"))
+
+
 async def test_a_part_that_cannot_be_read_again_is_named(tmp_path: Path) -> None:
     source = store(tmp_path / "steps", documents(4))
     done = await run(tmp_path, Echo(), source, ScriptedEngine(lambda _: "yes"))
