@@ -39,6 +39,25 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one check said of a record; an ``error`` is neither a pass nor a fail.
+
+    An outcome is one of three words and no truth value, so that a check that failed to answer cannot count as a yes.
+    """
+
+    name: str
+    """The check, e.g. ``numeric`` or ``grader:judge``."""
+    outcome: str
+    """``pass``, ``fail`` or ``error``."""
+    detail: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check answered, and answered yes."""
+        return self.outcome == "pass"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """How a generated record came to be; empty for a record that was read, not made."""
 
