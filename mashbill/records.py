@@ -203,26 +203,117 @@ class Path(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QA(Record):
-    """A question with its answer."""
+    """A question with its answer.
 
+    One row, as a graph's path becomes it::
+
+        {"kind": "vignette", "question": "The keeper of a salt works asks …", "options": ["Ora Venn", "salt", …],
+         "answer": "Ora Venn", "rationale": "The works lie in Veylund. …", "category": "guilds",
+         "path": [{"head": "Veylund", "relation": "seat of", "tail": "Salt Guild"}, …], "negatives": "type",
+         "verdicts": [{"name": "grader:first", "outcome": "pass", "detail": ""}, …], "pass_rate": None, …}
+    """
+
+    kind: str = ""
+    """The format: ``vignette``, ``plain``, ``true_false``, ``choice``, ``blank``, ``edit``, ``open``, …"""
+    context: str = ""
+    """What is given beside the question: a passage, or a chain of facts to be mended. Empty for a closed book."""
     question: str
     options: tuple[str, ...] = ()
+    """The choices in the order of their letters; empty where there are none."""
     answer: str
+    accepted: tuple[str, ...] = ()
+    """Every right answer where there are several (the answer among them); empty where `answer` is the only one."""
+    rationale: str = ""
+    """The thinking that leads to the answer, to be learnt with it."""
+    category: str = ""
+    """A finer heading than the discipline, e.g. the kind of node the answer is."""
     discipline: str = ""
     difficulty: int | None = None
     grade: str = ""
     path: tuple[Edge, ...] = ()
+    negatives: str = ""
+    """How the wrong options were chosen: ``written`` by a model, ``type``, ``similar`` or ``random`` from a graph."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What each check said of the row."""
     pass_rate: float | None = None
+    """Share of a student's attempts that were right."""
+
+    not_content: ClassVar[frozenset[str]] = Record.not_content | {"pass_rate", "verdicts"}
+    """What was measured or judged of a question is not the question."""
+
+    @property
+    def hops(self) -> int:
+        """Edges of the path that the answer needs; 0 where there is no path."""
+        return len(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rationale(Record):
-    """A worked answer to a question."""
+    """A worked answer to a question: how a teacher came to it, the answer, and what was checked.
 
+    One row; the question had a gold answer, four answers were drawn, and three of them were right::
+
+        {"task": "maths", "question": "Ora sells 3 bags of salt at 4 marks each. How many marks?", "options": [],
+         "context": "", "rationale": "Each bag costs 4 marks. Three bags cost 3 * 4 = 12 marks.", "answer": "12",
+         "gold": "12", "teacher": "main", "draw": 2, "draws": 4, "pass_rate": 0.75, "distinct": 2,
+         "skeleton": "3*4=12", "hinted": False, "round": 0, "exemplars": [],
+         "verdicts": [{"name": "numeric", "outcome": "pass", "detail": ""}, …], "made": {"seed": 77, …}, …}
+
+    Prompt version, seed, finish reason and tokens are in `made`, as on every made record.
+    """
+
+    task: str = ""
+    """``maths``, ``question``, ``classification``, ``conversation``, ``extraction`` or ``summary``."""
     question: str
+    options: tuple[str, ...] = ()
+    context: str = ""
+    """What was given beside the question: a passage, or the turns before it."""
     rationale: str
+    """The steps, without the answer; empty where the teacher gave a label alone."""
     answer: str
-    verified: bool = False
+    """The final answer, as the teacher wrote it."""
+    gold: str | None = None
+    """The right answer; None where nobody knows it."""
+    teacher: str = ""
+    """The teacher's role in the bill, ``main`` for its main engine, ``gold`` for the rationale the question came with.
+    Which model that is stands in `made`."""
+    draw: int = 0
+    """Which of the teacher's draws it is, from 0."""
+    draws: int = 0
+    """How often the question was asked in all, over all teachers."""
+    pass_rate: float | None = None
+    """Share of the draws whose answer is right; where there is no gold answer, the share of the most frequent one."""
+    distinct: int = 0
+    """How many different skeletons the accepted draws have."""
+    skeleton: str = ""
+    """What two rationales share that reason alike: the list of equations, or a signature of the steps."""
+    hinted: bool = False
+    """Written by a teacher that was shown the answer, which is in no field of this row but `gold` and `answer`."""
+    round: int = 0
+    """Which round of bootstrapping made it, from 0."""
+    exemplars: tuple[str, ...] = ()
+    """Ids of the worked examples that the prompt showed, in their order."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What each check said."""
+
+    not_content: ClassVar[frozenset[str]] = Record.not_content | {
+        "teacher",
+        "draw",
+        "draws",
+        "pass_rate",
+        "distinct",
+        "skeleton",
+        "hinted",
+        "round",
+        "exemplars",
+        "verdicts",
+    }
+    """Who wrote it and how it was judged: two teachers that write the same words have made one row."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether there was a check and every check passed; one that could not answer is no pass."""
+        return bool(self.verdicts) and all(verdict.passed for verdict in self.verdicts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mashbill.records import (
+    QA,
     RECORD_TYPES,
     Constraint,
     Document,
+    Edge,
     Made,
     Record,
     Reject,
     Score,
+    Verdict,
     from_rows,
     join_texts,
     schema_of,
@@ -157,3 +160,15 @@ def test_a_short_list_for_a_message_says_how_many_more() -> None:
     assert join_texts(["a", "b"], most=2) == "a, b"
     assert join_texts(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
     assert join_texts([]) == ""
+
+
+def test_what_was_measured_or_judged_of_a_question_is_not_the_question() -> None:
+    qa = QA.new(question="Who?", answer="Ora")
+    judged = dataclasses.replace(qa, pass_rate=0.5, verdicts=(Verdict(name="grader:a", outcome="fail"),))
+    assert judged.identified().id == qa.id
+
+
+def test_the_hops_of_a_question_are_the_edges_of_its_path() -> None:
+    edge = Edge(head="salt", relation="made_by", tail="Ora")
+    without, one = QA.new(question="Who?", answer="Ora"), QA.new(question="Who?", answer="Ora", path=(edge,))
+    assert (without.hops, one.hops) == (0, 1)
