@@ -261,8 +261,8 @@ def _index(streams: Mapping[str, Stored]) -> pl.DataFrame:
 
 
 def _text_bytes(kind: type[Record]) -> pl.Expr:
-    """Bytes of a row's text: a document's own; of other records, all texts in the columns that only they have."""
-    columns = set(schema_of(kind).names) - set(schema_of(Record).names)
+    """Bytes of a row's text: a document's own; of other records, all texts of the content that only they have."""
+    columns = set(schema_of(kind).names) - set(schema_of(Record).names) - kind.not_content
     names = ["text"] if issubclass(kind, Document) else sorted(columns)
     sizes = [_bytes_in(schema_of(kind).field(name).type, pl.col(name)) for name in names]
     return pl.sum_horizontal(sizes).cast(pl.Int64)

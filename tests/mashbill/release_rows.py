@@ -33,7 +33,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "Triple": {"head": "salt", "relation": "made_by", "tail": "Ora"},
     "Path": {"edges": (EDGE, EDGE)},
     "QA": {"question": "Who?", "options": ("Ora", "Venn"), "answer": "Ora", "path": (EDGE,), "pass_rate": 0.5},
-    "Rationale": {"question": "Who?", "rationale": "It says so.", "answer": "Ora", "verified": True},
+    "Rationale": {"question": "Who?", "rationale": "It says so.", "answer": "Ora", "teacher": "main"},
     "Preference": {"prompt": "Who?", "chosen": "Ora", "rejected": "Venn"},
 }
 BYTES = {
