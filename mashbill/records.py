@@ -177,12 +177,26 @@ class Instruction(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triple(Record):
-    """One edge of a knowledge graph with the text it was read from."""
+    """One edge of a knowledge graph with the text it was read from.
+
+    The same edge read at two places is two triples: each carries its own evidence.
+    """
 
     head: str
     relation: str
     tail: str
+    head_type: str = ""
+    """The kind of thing the head is, e.g. ``person``; empty when nobody said."""
+    tail_type: str = ""
     evidence: str = ""
+    """The words of the document that state it, exactly as they stand there; empty for a graph read from a file."""
+    evidence_start: int | None = None
+    """Where the evidence begins in the text of the document named by `source_id`, in characters from 0."""
+    evidence_end: int | None = None
+    """Where it ends: ``text[evidence_start:evidence_end] == evidence``."""
+    head_surface: str = ""
+    """The head as it was first read, where entity resolution gave it another name; else empty."""
+    tail_surface: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
