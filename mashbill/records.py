@@ -201,18 +201,47 @@ class Triple(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """One step of a path."""
+    """One step of a path, said in the direction it was walked, so that it is true as it reads.
+
+    A triple that was walked from its tail to its head is said by the inverse of its relation:
+
+    >>> edge = Edge(head="Ora", relation="inverse of made_by", tail="salt", inverse=True, stated="made_by")
+    >>> edge.triple
+    ('salt', 'made_by', 'Ora')
+    """
 
     head: str
+    """The node the step starts from."""
     relation: str
     tail: str
+    inverse: bool = False
+    """Whether it was walked from the tail of its triple to the head."""
+    stated: str = ""
+    """The relation of the triple, where `relation` is its inverse; else empty."""
+
+    @property
+    def triple(self) -> tuple[str, str, str]:
+        """Head, relation and tail as the graph states them."""
+        return (self.tail, self.stated, self.head) if self.inverse else (self.head, self.relation, self.tail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path(Record):
-    """A walk through a knowledge graph."""
+    """A walk through a knowledge graph that comes to no node twice."""
 
     edges: tuple[Edge, ...]
+    repeat: int = 0
+    """How often the same walk was drawn before, so that two draws of it are two records."""
+
+    @property
+    def hops(self) -> int:
+        """How many edges it has."""
+        return len(self.edges)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes in the order they are come to, one more than the edges."""
+        return (*(edge.head for edge in self.edges), *(edge.tail for edge in self.edges[-1:]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
