@@ -49,7 +49,7 @@ async def verdicts_of(root: Path, grading: Grading, main: ScriptedEngine, **othe
         return [verdict.outcome for verdict in await grading.grade(CASE, ask)]
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.product(OUTCOMES, OUTCOMES))
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(OUTCOMES, OUTCOMES)))
 async def test_a_row_passes_only_when_both_graders_say_so(tmp_path: Path, first: str, second: str) -> None:
     grading = Grading(graders=("one", "two"))
     async with asks(tmp_path, ScriptedEngine({}), one=grader(first, "first"), two=grader(second, "second")) as ask:
@@ -97,7 +97,7 @@ async def test_two_roles_of_one_engine_are_refused(tmp_path: Path) -> None:
 
 
 def test_one_role_twice_is_refused_unless_it_is_wanted() -> None:
-    with pytest.raises(ValueError, match="names judge twice.*same_engine_ok"):
+    with pytest.raises(ValueError, match=r"names judge twice.*same_engine_ok"):
         Grading(graders=("judge", "judge"))
     assert Grading(graders=("judge", "judge", "main"), same_engine_ok=True).roles() == ("judge",)
     with pytest.raises(ValueError, match="write main"):
