@@ -72,6 +72,7 @@ def _top() -> Schema:
         "steps": _said("Folders of steps of your own, relative to the bill.", _one_or_more(STRING)),
         "sources": _said("Name -> what reads the files.", _named("source")),
         "engine": {"$ref": "#/$defs/engine"},
+        "engines": _said("Role -> another engine, for the steps that ask it by that name.", _named("engine")),
         "streams": _said("Name -> one way from a source to curated rows.", _named("stream")),
         "curate": _said("Filters and dataset steps of every stream without its own.", _steps()),
         "rejects": {"$ref": "#/$defs/rejects"},

@@ -32,6 +32,7 @@ from mashbill.errors import BadReply, SettingsError
 from mashbill.fingerprint import content_id
 from mashbill.progress import Silent
 from mashbill.records import Record, from_rows
+from mashbill.runtime import Runtime
 from mashbill.settings import Settings
 from mashbill.step import Generator
 from mashbill.store import Stored
@@ -175,19 +176,21 @@ async def _estimate(kitchen: Kitchen, probe: int, prices: Mapping[str, Any]) -> 
 
 
 async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: Mapping[str, Any]) -> StreamEstimate:
-    first = next(index for index, step in enumerate(stream.steps) if isinstance(step, Generator))
+    first = next(index for index, step in enumerate(stream.steps) if step.asks)
     step = stream.steps[first]
-    assert isinstance(step, Generator)
     before = await kitchen.step(stream, first - 1)
     total = before.manifest.counts.kept
-    chosen = _sample(before, min(probe, total), kitchen.bill.seed)
+    # A step that needs all parts at once says nothing by what it does with two records.
+    chosen = _sample(before, min(probe, total), kitchen.bill.seed) if isinstance(step, Generator) else []
+    runtime = kitchen.runtime(step)
     started = time.perf_counter()
-    probes = [await _ask_about(kitchen, step, record) for record in chosen]
+    probes = [await _ask_about(runtime, step, record) for record in chosen if isinstance(step, Generator)]
     took = time.perf_counter() - started
-    asker = kitchen.runtime.asker
-    fresh = asker is not None and asker.usage.asks > asker.usage.replayed
+    asker, usage = runtime.asker, runtime.usage()
+    fresh = usage.asks > usage.replayed
     amounts = {name: _amount([getattr(one, name) for one in probes], total) for name in _Probe.__dataclass_fields__}
-    price = prices.get(asker.engine.identity) if asker is not None else None
+    # Several engines have several prices, and the probe counts their tokens together.
+    price = prices.get(asker.identity) if asker is not None and not runtime.askers else None
     return StreamEstimate(
         name=stream.name,
         step=step.name,
@@ -212,10 +215,9 @@ def _ids(stored: Stored, part: int) -> list[str]:
     return list(stored.table(part, ["id"]).column("id").to_pylist())
 
 
-async def _ask_about(kitchen: Kitchen, step: Generator[Any, Any], record: Record) -> _Probe:
-    asker = kitchen.runtime.asker
-    assert asker is not None
-    ask = Ask(asker, record.id, step.name)
+async def _ask_about(runtime: Runtime, step: Generator[Any, Any], record: Record) -> _Probe:
+    assert runtime.asker is not None
+    ask = Ask(runtime.asker, record.id, step.name, askers=runtime.askers)
     try:
         made = list(await step.make(record, ask))
     except BadReply:

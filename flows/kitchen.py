@@ -26,7 +26,7 @@ from mashbill.progress import Progress
 from mashbill.release import ReleasePlan, publish
 from mashbill.runtime import Runtime
 from mashbill.settings import Settings
-from mashbill.step import Generator
+from mashbill.step import Step
 from mashbill.store import Stored
 
 
@@ -41,14 +41,15 @@ class Outcome:
 
 @dataclass
 class Kitchen:
-    """The means of one run: the bill, the ledger, the engine when it is needed."""
+    """The means of one run: the bill, the ledger, the engines when they are needed."""
 
     bill: Bill
     settings: Settings
     progress: Progress
     ledger: Ledger
     stopping: bool = False
-    _asker: Asker | None = None
+    _askers: dict[str, Asker] = field(default_factory=dict)
+    """By role; the main engine's under "". Roles whose engines are the same share one."""
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
 
     @property
@@ -56,34 +57,41 @@ class Kitchen:
         """Where everything is stored."""
         return self.settings.root
 
-    @property
-    def runtime(self) -> Runtime:
-        """How steps run; the engine is built on first use and started at the first new ask."""
+    def runtime(self, step: Step) -> Runtime:
+        """How a step runs; an engine is built when a step asks it, and started at the first new ask."""
+        askers = {role: asker for role in step.engines() if (asker := self._asker(role)) is not None}
         return Runtime(
             root=self.root,
-            asker=self._engine(),
+            asker=self._asker("") if step.asks else None,
+            askers=askers,
             records_in_flight=self.settings.records_in_flight,
             progress=self.progress,
         )
 
-    def _engine(self) -> Asker | None:
-        if self._asker is None:
-            engine = self.bill.engine()
-            if engine is not None:
-                self._asker = Asker(engine, self.ledger, stopping=self.stopping)
-        return self._asker
+    def _asker(self, role: str) -> Asker | None:
+        if role not in self._askers:
+            engine = self.bill.engine(role)
+            if engine is None:
+                return None
+            self._askers[role] = self._like(engine) or Asker(engine, self.ledger, stopping=self.stopping)
+        return self._askers[role]
+
+    def _like(self, engine: Any) -> Asker | None:
+        # One model in memory, and one account, for two roles that are the same engine reached the same way.
+        alike = (one for one in self._askers.values() if type(one.engine) is type(engine))
+        return next((one for one in alike if _same_engine(one.engine, engine)), None)
 
     def stop(self) -> None:
         """Finish what is in flight and begin nothing more."""
         self.stopping = True
-        if self._asker is not None:
-            self._asker.stop()
+        for asker in self._askers.values():
+            asker.stop()
 
     def abandon(self) -> None:
         """Wait no more for what is in flight; replies that have come are stored, the others are asked again."""
-        if self._asker is not None:
+        for asker in self._askers.values():
             # What `Asker.close` waits for is what a stop promised to finish.
-            self._asker.abandon()
+            asker.abandon()
 
     def check(self) -> None:
         """Between two pieces of work.
@@ -95,10 +103,12 @@ class Kitchen:
             raise Interrupted("stopped on request")
 
     async def release_engine(self) -> None:
-        """Give the engine's memory back, before training wants it."""
-        if self._asker is not None:
-            await self._asker.close()
-            self._asker = None
+        """Give the engines' memory back, before training wants it."""
+        askers = list({id(one): one for one in self._askers.values()}.values())
+        self._askers.clear()
+        async with contextlib.AsyncExitStack() as closing:  # each is closed, also when another fails to
+            for asker in askers:
+                closing.push_async_callback(asker.close)
 
     async def source(self, name: str) -> Stored:
         """A source's stored records."""
@@ -118,7 +128,8 @@ class Kitchen:
         if (stream.name, index) not in self._stored:
             before = await self.step(stream, index - 1)
             self._refuse_nothing(stream, before)
-            done = await execute(stream.steps[index], before, self.runtime, stream.rejects)
+            step = stream.steps[index]
+            done = await execute(step, before, self.runtime(step), stream.rejects)
             self._stored[stream.name, index] = done
         return self._stored[stream.name, index]
 
@@ -161,7 +172,11 @@ class Kitchen:
 
 def synthesis_steps(stream: Stream) -> int:
     """How many of a stream's steps come up to and including its last generator."""
-    return max((index + 1 for index, step in enumerate(stream.steps) if isinstance(step, Generator)), default=0)
+    return max((index + 1 for index, step in enumerate(stream.steps) if step.asks), default=0)
+
+
+def _same_engine(one: Any, other: Any) -> bool:
+    return bool(one.identity == other.identity and getattr(one, "run", None) == getattr(other, "run", None))
 
 
 def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path) -> Path:

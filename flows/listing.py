@@ -48,10 +48,16 @@ def role_of(found: Found, folders: Sequence[Path] = ()) -> str:
     if found.role != "engine":
         return found.role
     from mashbill.registry import load
-    from mashbill.step import DatasetStep, Filter, Generator, Source
+    from mashbill.step import DatasetGenerator, DatasetStep, Filter, Generator, Source
 
     cls = load("step", found.name, folders)
-    kinds = {Source: "source", Generator: "generator", Filter: "filter", DatasetStep: "dataset step"}
+    kinds = {
+        Source: "source",
+        Generator: "generator",
+        DatasetGenerator: "generator",
+        Filter: "filter",
+        DatasetStep: "dataset step",
+    }
     return next((role for kind, role in kinds.items() if issubclass(cls, kind)), "step")
 
 

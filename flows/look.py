@@ -98,6 +98,8 @@ def _step_facts(thing: Thing, manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield "stored", f"{thing.path}, {some(len(manifest.parts), 'part')}, {size(thing.bytes)}, {date(thing.written)}"
     yield "made from", ", ".join(_shortened(place) for place in manifest.inputs)
     yield "engine", manifest.engine
+    if manifest.engines:
+        yield "engines", ", ".join(f"{role}: {engine}" for role, engine in manifest.engines.items())
     yield "counts", counts_line(counts)
     if counts.asks:
         tokens = f"{number(counts.prompt_tokens)} prompt and {number(counts.completion_tokens)} completion tokens"

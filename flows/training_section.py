@@ -31,7 +31,7 @@ from mashbill.records import Record, schema_of
 from mashbill.registry import nearest
 from mashbill.section import Section
 from mashbill.settings import Settings
-from mashbill.step import DatasetStep, Generator
+from mashbill.step import DatasetGenerator, DatasetStep, Generator
 from train.eval_spec import EvalSpec
 from train.hardware import Hardware
 from train.plan import PlanSpec
@@ -192,6 +192,6 @@ def _kind(bill: Bill, stream: str) -> type[Record]:
     """The record type of a stream's rows."""
     kind: type[Record] = bill.sources[bill.streams[stream].source].writes
     for step in bill.streams[stream].steps:
-        if isinstance(step, Generator | DatasetStep) and step.writes is not Record:
+        if isinstance(step, Generator | DatasetStep | DatasetGenerator) and step.writes is not Record:
             kind = step.writes
     return kind

@@ -14,7 +14,7 @@ that does not have the asked shape is asked for again, with the error, a bounded
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, overload
 
@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from mashbill.asker import Asker, Usage
 from mashbill.engine import Message, Reply, Request, Sampling, assistant, sampling_json, user
-from mashbill.errors import BadReply, RequestRefused
+from mashbill.errors import BadReply, RequestRefused, StepFailed
 from mashbill.ledger import reply_key, request_bytes
 from mashbill.records import Made
 from mashbill.shape import NotTheShape, parse_reply, schema_json
@@ -85,10 +85,21 @@ class Ask:
     step: str
     step_fingerprint: str = ""
     usage: Usage = field(default_factory=Usage)
+    askers: Mapping[str, Asker] = field(default_factory=dict)
+    """The other engines by role."""
+
+    def of(self, record_id: str) -> Ask:
+        """The same on behalf of another record: its own seeds, one account."""
+        return replace(self, record_id=record_id)
 
     @overload
     async def __call__(
-        self, prompt: str | Message | Sequence[Message], *, sampling: Sampling = ..., draw: int = ...
+        self,
+        prompt: str | Message | Sequence[Message],
+        *,
+        sampling: Sampling = ...,
+        draw: int = ...,
+        engine: str = ...,
     ) -> Answer[str]: ...
 
     @overload
@@ -100,6 +111,7 @@ class Ask:
         sampling: Sampling = ...,
         draw: int = ...,
         tries: int = ...,
+        engine: str = ...,
     ) -> Answer[M]: ...
 
     async def __call__(
@@ -110,6 +122,7 @@ class Ask:
         sampling: Sampling | None = None,
         draw: int = 0,
         tries: int = TRIES,
+        engine: str = "",
     ) -> Answer[Any]:
         """Ask once; with `returns`, until the reply has that shape or `tries` are spent.
 
@@ -120,8 +133,10 @@ class Ask:
             sampling: complete sampling parameters; None takes the defaults of `Sampling`.
             draw: which draw of the same question this is, for several answers to one prompt.
             tries: how often to ask in all when the shape is wrong.
+            engine: the role of the engine to ask, as the bill names it under ``engines``; none is the main one.
 
         Raises:
+            StepFailed: when the step asks an engine that its `engines` did not name.
             BadReply: ``empty`` for a blank reply; ``truncated``, ``filtered`` or ``unparsable`` when the shape never
                 came; ``request_refused`` when the engine will not serve this request (too long for the model).
         """
@@ -130,14 +145,15 @@ class Ask:
             sampling=sampling or Sampling(),
             schema="" if returns is None else schema_json(returns),
         )
+        asker = self._asker(engine)
         question, keys = request.messages, list[str]()
         for attempt in range(max(1, tries)):
-            request, reply = await self._once(request, draw, attempt)
+            request, reply = await self._once(asker, request, draw, attempt)
             keys.append(reply.key)
             if returns is None:
                 if not reply.text.strip():
                     raise BadReply("empty", "the reply holds no text", asks=tuple(keys))
-                return self._answer(reply.text, reply, request, keys)
+                return self._answer(asker, reply.text, reply, request, keys)
             try:
                 value, repaired = parse_reply(reply, returns)
             except NotTheShape as wrong:
@@ -145,24 +161,36 @@ class Ask:
                     raise BadReply(wrong.reason, wrong.detail, text=reply.text, asks=tuple(keys)) from None
                 request = replace(request, messages=(*question, *_complaint(reply, wrong)))
                 continue
-            return self._answer(value, reply, request, keys, repaired)
+            return self._answer(asker, value, reply, request, keys, repaired)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _answer(self, value: T, reply: Reply, request: Request, keys: list[str], repaired: bool = False) -> Answer[T]:
-        by = self.step, self.asker.identity, self.step_fingerprint
+    def _asker(self, role: str) -> Asker:
+        if not role:
+            return self.asker
+        try:
+            return self.askers[role]
+        except KeyError:
+            raise StepFailed(
+                f"{self.step} asks the engine {role!r}, which its `engines` does not name, so none was built"
+            ) from None
+
+    def _answer(
+        self, asker: Asker, value: T, reply: Reply, request: Request, keys: list[str], repaired: bool = False
+    ) -> Answer[T]:
+        by = self.step, asker.identity, self.step_fingerprint
         return Answer(value, reply, request, tuple(keys), *by, repaired=repaired)
 
-    async def _once(self, request: Request, draw: int, attempt: int) -> tuple[Request, Reply]:
+    async def _once(self, asker: Asker, request: Request, draw: int, attempt: int) -> tuple[Request, Reply]:
         base, sampling = request_bytes(request), request.sampling
         seed = 0 if sampling.temperature == 0 else self._seed(base, draw, attempt)
         seeded = Request(messages=request.messages, sampling=sampling, schema=request.schema, seed=seed)
-        key = reply_key(self.asker.identity, base, seed, draw)
+        key = reply_key(asker.identity, base, seed, draw)
         try:
-            reply, replayed = await self.asker.reply(key, seeded, draw)
+            reply, replayed = await asker.reply(key, seeded, draw)
         except RequestRefused as refused:
             raise BadReply("request_refused", str(refused)) from refused
         self.usage.add(reply, replayed)
-        self.asker.usage.add(reply, replayed)
+        asker.usage.add(reply, replayed)
         return seeded, reply
 
     def _seed(self, base: bytes, draw: int, attempt: int) -> int:

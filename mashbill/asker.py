@@ -12,7 +12,7 @@ import contextlib
 import functools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from mashbill.engine import Engine, Reply, Request
 from mashbill.errors import EngineDown, EngineGarbage, Interrupted, MashbillError, RequestRefused, SettingsError
@@ -41,6 +41,10 @@ class Usage:
             self.replayed += 1
         else:
             self.new_completion_tokens += reply.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        """What two have cost together."""
+        return Usage(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@
       almanac: {read_documents: {path: corpus, domain: Tolvarey}}
       general: {read_documents: {path: replay}}
     engine: {transformers: {model: smollm2-135m-instruct}}
+    engines: {judge: {openai: {model: qwen3-8b}}}      # others, by role, for the steps that ask them
     streams:
       raw:       {from: almanac}
       entigraph: {from: almanac, generate: [{entigraph: {max_pairs: 20}}]}
@@ -34,13 +35,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mashbill.engine_env import engine_role
 from mashbill.errors import ChainError, RegistryError
 from mashbill.filter_stack import FilterStack
 from mashbill.records import Record
 from mashbill.registry import load, nearest
 from mashbill.runtime import RejectPolicy
 from mashbill.section import Section
-from mashbill.step import Filter, Generator, Source, Step, chain
+from mashbill.step import Filter, Source, Step, chain
 
 TOP = (
     "name",
@@ -52,6 +54,7 @@ TOP = (
     "steps",
     "sources",
     "engine",
+    "engines",
     "streams",
     "curate",
     "rejects",
@@ -84,7 +87,7 @@ class Stream:
     @property
     def generates(self) -> bool:
         """Whether a model makes its rows."""
-        return any(isinstance(step, Generator) for step in self.steps)
+        return any(step.asks for step in self.steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,28 +153,33 @@ class Bill:
         """A top-level section, or None when the bill has none."""
         return self.whole.at(name) if name in self.whole else None
 
-    def engine_cls(self) -> tuple[type[Any], Section] | None:
-        """The engine's class and its fields, or None when the bill names none."""
-        if "engine" not in self.whole:
-            return None
-        name, fields = self.whole.at("engine").named()
-        return _loaded("engine", name, fields, self.folders), fields
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of the engines besides the main one."""
+        return tuple(name for name, _ in self.whole.at("engines").items()) if "engines" in self.whole else ()
 
-    def engine(self) -> Any | None:
-        """The engine with the bill's fields, not started; None when the bill names none.
+    def _engine_section(self, role: str) -> Section | None:
+        if not role:
+            return self.section("engine")
+        return self.whole.at("engines").at(role) if role in self.roles else None
+
+    def engine(self, role: str = "") -> Any | None:
+        """The main engine, or that of a role, with the bill's fields and not started; None when the bill names none.
 
         Raises:
             BillError: for an unknown or wrong field; how an engine is reached is not the bill's to say.
         """
-        named = self.engine_cls()
-        if named is None:
+        section = self._engine_section(role)
+        if section is None:
             return None
-        cls, fields = named
+        name, fields = section.named()
+        cls = _loaded("engine", name, fields, self.folders)
         model = fields.value.get("model") if isinstance(fields.value, Mapping) else None
         if isinstance(model, str) and (self.folder / model / "config.json").is_file():
             # A checkpoint directory lies, like every path in a bill, relative to the bill.
             fields = replace(fields, value={**fields.value, "model": str((self.folder / model).resolve())})
-        return fields.build(cls, hide=HOW_IT_RUNS)
+        with engine_role(role):
+            return fields.build(cls, hide=HOW_IT_RUNS)
 
 
 def read_bill(path: Path) -> Bill:
@@ -329,8 +337,31 @@ def _check(bill: Bill) -> None:
             place = bill.whole.at("streams").at(name)
             place.fail("generates, so the bill needs an `engine` (transformers, openai or vllm)")
     bill.engine()
+    _check_roles(bill)
     if "train" in bill.whole and "student" not in bill.whole:
         bill.whole.at("train").fail("needs a `student` to train")
+
+
+_ROLE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+"""What may name a role: it becomes part of the names of variables."""
+
+
+def _check_roles(bill: Bill) -> None:
+    for role in bill.roles:
+        if not _ROLE.fullmatch(role):
+            bill.whole.at("engines").at(role).fail(
+                f"a role is lower-case letters, digits and _, beginning with a letter; found {role!r}"
+            )
+        bill.engine(role)
+    for name, stream in bill.streams.items():
+        for step in stream.steps:
+            for role in step.engines():
+                if role not in bill.roles:
+                    known = ", ".join(bill.roles) or "none"
+                    bill.whole.at("streams").at(name).fail(
+                        f"{step.name} asks the engine {role!r}{nearest(role, bill.roles)}; under `engines` there are: "
+                        f"{known}"
+                    )
 
 
 def _one_type(bill: Bill) -> None:

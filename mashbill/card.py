@@ -199,7 +199,9 @@ def _license(name: str) -> dict[str, str]:
 
 
 def _engines(release: ReleaseManifest) -> list[str]:
-    return sorted({step.engine for stream in release.streams.values() for step in stream.steps if step.engine})
+    steps = [step for stream in release.streams.values() for step in stream.steps]
+    others = {engine for step in steps for engine in step.identity.get("engines", {}).values()}
+    return sorted({step.engine for step in steps if step.engine} | others)
 
 
 def _summary(release: ReleaseManifest) -> str:

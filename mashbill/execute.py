@@ -1,36 +1,41 @@
 """Run one step over one stored input: the only way rows are written.
 
 One input part gives one output part (`mashbill.step_run`), whether a generator makes its rows
-(`mashbill.generator_run`) or filters and dataset steps judge them (`mashbill.judge_run`). Every record is accounted
-for, and the reject policy can stop the step before anything downstream starts.
+(`mashbill.generator_run`) or filters and dataset steps judge them (`mashbill.judge_run`); a dataset generator makes as
+many as it likes (`mashbill.dataset_generator_run`). Every record is accounted for, and the reject policy can stop the
+step before anything downstream starts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from mashbill.dataset_generator_run import DatasetGeneratorRun
+from mashbill.errors import StepFailed
 from mashbill.filter_stack import FilterStack, label_of
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.generator_run import GeneratorRun
 from mashbill.judge_run import JudgeRun
 from mashbill.runtime import FILTER_POLICY, RejectPolicy, Runtime
-from mashbill.step import Generator, Step
+from mashbill.step import DatasetGenerator, Generator, Step
+from mashbill.step_run import StepRun
 from mashbill.store import Stored
 
 
-def identity_of(step: Step, source: Stored, engine: str) -> dict[str, Any]:
+def identity_of(step: Step, source: Stored, engine: str, engines: Mapping[str, str]) -> dict[str, Any]:
     """What decides a stored step's rows, as plain readable values."""
     steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
-    return {
+    identity = {
         "steps": [plain_identity(one) for one in steps],
         "input": source.manifest.fingerprint,
         "engine": engine,
     }
+    return identity | ({"engines": dict(engines)} if engines else {})
 
 
 def plain_identity(step: Step) -> dict[str, Any]:
@@ -50,12 +55,24 @@ def place_of(step: Step, source: Stored, runtime: Runtime) -> tuple[Path, dict[s
     Raises:
         FingerprintError: when a field of the step has no stable bytes.
     """
-    asks = isinstance(step, Generator) and runtime.asker is not None
-    engine = runtime.asker.engine.identity if asks and runtime.asker is not None else ""
+    engine = runtime.asker.identity if step.asks and runtime.asker is not None else ""
+    engines = _engines_of(step, runtime)
     steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
     exact = [(one.name, one.version, step_identity(one)) for one in steps]
-    digest = fingerprint((exact, source.manifest.fingerprint, engine))
-    return runtime.root / label_of(step) / digest, identity_of(step, source, engine), digest
+    whole = (exact, source.manifest.fingerprint, engine)
+    digest = fingerprint((*whole, engines) if engines else whole)
+    return runtime.root / label_of(step) / digest, identity_of(step, source, engine, engines), digest
+
+
+def _engines_of(step: Step, runtime: Runtime) -> dict[str, str]:
+    """Role -> identity of the engines a step asks besides the main one."""
+    roles = sorted(set(step.engines()))
+    if missing := [role for role in roles if role not in runtime.askers]:
+        raise StepFailed(
+            f"{step.name} asks the engines {', '.join(missing)}, and the run has {', '.join(runtime.askers) or 'none'} "
+            "besides the main one; name them under `engines` in the bill"
+        )
+    return {role: runtime.askers[role].identity for role in roles}
 
 
 async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPolicy | None = None) -> Stored:
@@ -67,9 +84,9 @@ async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPo
         EngineError, LedgerError, StoreError, Interrupted: finished parts and paid replies stay.
     """
     place, identity, digest = place_of(step, source, runtime)
-    asks = isinstance(step, Generator)
-    kind = GeneratorRun if asks else JudgeRun
-    run = kind(step, source, runtime, place, digest, policy or (RejectPolicy() if asks else FILTER_POLICY))
+    run = _run_for(step)(
+        step, source, runtime, place, digest, policy or (RejectPolicy() if step.asks else FILTER_POLICY)
+    )
     if Stored.finished(place):
         stored = Stored.open(place)
         run.check(stored.manifest.counts)  # the policy is no identity: it may be stricter now than when these were made
@@ -77,3 +94,9 @@ async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPo
         return stored
     await run.all_parts()
     return run.finish(identity)
+
+
+def _run_for(step: Step) -> type[StepRun]:
+    if isinstance(step, Generator):
+        return GeneratorRun
+    return DatasetGeneratorRun if isinstance(step, DatasetGenerator) else JudgeRun

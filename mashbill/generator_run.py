@@ -94,8 +94,7 @@ class GeneratorRun(StepRun):
                 await asyncio.sleep(0)  # a step that asks nothing must let the others, and a stop, have their turn
 
     def _advance(self, tally: Tally) -> None:
-        assert self.runtime.asker is not None
-        self.runtime.progress.advance(label_of(self.step), tally.counts(), self.runtime.asker.usage)
+        self.runtime.progress.advance(label_of(self.step), tally.counts(), self.runtime.usage())
 
     async def _end_of(self, part: _Part) -> None:
         kept, rejects = list(chain.from_iterable(part.rows)), list(chain.from_iterable(part.rejects))
@@ -121,7 +120,7 @@ class GeneratorRun(StepRun):
 
     async def _make(self, step: Generator[Any, Any], record: Record) -> _Made:
         assert self.runtime.asker is not None
-        ask = Ask(self.runtime.asker, record.id, step.name, self.digest)
+        ask = Ask(self.runtime.asker, record.id, step.name, self.digest, askers=self.runtime.askers)
         try:
             outcomes = self._checked(list(await step.make(record, ask)))
         except BadReply as bad:

@@ -1,4 +1,4 @@
-"""Steps and engines, found by file.
+"""Steps, engines and embedders, found by file.
 
 A package of steps is a folder; a file ``gopher_quality.py`` in it that defines ``class GopherQuality`` is the step
 ``gopher_quality``; a file without such a class is a helper. Files are found by name and read by `ast`, so listing
@@ -26,11 +26,12 @@ from typing import Any, Literal
 from mashbill.errors import RegistryError
 from mashbill.step import Step, snake_case
 
-Sort = Literal["step", "engine"]
+Sort = Literal["step", "engine", "embedder"]
 
 PACKAGES: dict[Sort, tuple[str, ...]] = {
     "step": ("mashbill.sources", "synth.generators", "filters", "kg"),
     "engine": ("synth.engines",),
+    "embedder": ("mashbill.embedders", "synth.engines"),
 }
 _DIGEST = "__mashbill_source_digest__"
 
@@ -51,7 +52,13 @@ class Found:
     @property
     def role(self) -> str:
         """``source``, ``generator``, ``filter``, ``dataset step`` or ``engine``."""
-        roles = {"Source": "source", "Generator": "generator", "Filter": "filter", "DatasetStep": "dataset step"}
+        roles = {
+            "Source": "source",
+            "Generator": "generator",
+            "DatasetGenerator": "generator",
+            "Filter": "filter",
+            "DatasetStep": "dataset step",
+        }
         return next((roles[base.split("[")[0]] for base in self.bases if base.split("[")[0] in roles), "engine")
 
 
@@ -92,7 +99,9 @@ def load(sort: Sort, name: str, folders: Sequence[Path] = ()) -> Any:
     one = find(sort, name, folders)
     cls = getattr(_import(one), one.class_name)
     if sort == "step" and not (isinstance(cls, type) and issubclass(cls, Step)):
-        raise RegistryError(f"{one.path}: {one.class_name} is not a Generator, Filter, DatasetStep or Source")
+        raise RegistryError(
+            f"{one.path}: {one.class_name} is not a Generator, Filter, DatasetStep, DatasetGenerator or Source"
+        )
     return cls
 
 
@@ -142,9 +151,11 @@ def _in_file(sort: Sort, path: Path, module: str) -> Iterable[Found]:
 
 
 def _is_one(sort: Sort, node: ast.ClassDef) -> bool:
-    """A step derives from something; an engine follows a protocol, so it is known by its `complete`."""
+    """A step derives from something; engines and embedders follow protocols: known by `complete` and by `embed`."""
     if sort == "step":
         return bool(node.bases)
+    if sort == "embedder":
+        return any(isinstance(item, ast.FunctionDef) and item.name == "embed" for item in node.body)
     return any(isinstance(item, ast.AsyncFunctionDef) and item.name == "complete" for item in node.body)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mashbill.asker import Asker
+from mashbill.asker import Asker, Usage
 from mashbill.progress import Progress, Silent
 from mashbill.store import Counts, Tally
 
@@ -35,6 +36,14 @@ class Runtime:
 
     root: Path
     asker: Asker | None = None
+    """The main engine's."""
+    askers: Mapping[str, Asker] = field(default_factory=dict)
+    """Other engines' by role, as ``judge``; two roles may share one."""
     records_in_flight: int = 64
     """Records whose coroutines are driven at once; each may have many asks."""
     progress: Progress = field(default_factory=Silent)
+
+    def usage(self) -> Usage:
+        """What all engines were asked, together."""
+        askers = {id(one): one for one in (self.asker, *self.askers.values()) if one is not None}
+        return sum((one.usage for one in askers.values()), Usage())

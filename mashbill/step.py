@@ -7,6 +7,8 @@ its code changes what it makes. It reads records of one type and writes records 
 * `Generator`: one async function that asks a model. Rows made from a record do not depend on any other record.
 * `Filter`: named reasons as column expressions; a stack of filters runs as one query.
 * `DatasetStep`: needs all parts at once (dedup, selection, graph building).
+* `DatasetGenerator`: needs all parts at once and asks a model (entity resolution, a curriculum that follows what was
+  accepted).
 
 A file is named for its one step: ``gopher_quality.py`` holds ``GopherQuality``, known in a bill as ``gopher_quality``.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import re
 import typing
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -58,6 +60,8 @@ class Step:
     writes: ClassVar[type[Record]] = Record
     version: ClassVar[int] = 1
     """Part of the step's identity: raise it when the same fields make other rows."""
+    asks: ClassVar[bool] = False
+    """Whether it asks a model."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Name the step and read its record types from ``Generator[In, Out]`` or ``Filter[T]``."""
@@ -67,6 +71,10 @@ class Step:
             kinds = [kind for kind in typing.get_args(base) if isinstance(kind, type) and issubclass(kind, Record)]
             if kinds:
                 cls.reads, cls.writes = kinds[0], kinds[-1]
+
+    def engines(self) -> Sequence[str]:
+        """The names, under ``engines`` in the bill, of those it asks besides the main one; from its fields."""
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +100,7 @@ class Generator(Step, Generic[In, Out]):
     * After a crash `make` runs again from the top; replies already in the ledger come back at no cost.
     """
 
+    asks: ClassVar[bool] = True
     sampling: Sampling = Sampling()
     returns: ClassVar[type[BaseModel] | None] = None
     """For the shorthand: the shape the reply must have; None takes it as text."""
@@ -245,6 +254,30 @@ class DatasetStep(Step, Generic[In, Out]):
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         """One output for each input part, in order."""
         raise TypeError(f"{type(self).__name__} has no `run`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetGenerator(Step, Generic[In, Out]):
+    """A step that asks a model and must see all parts before it knows what to ask.
+
+    `make` yields any number of parts, in an order that its input and the replies alone decide. Each `PartOutput` holds
+    rows kept and reject rows, as for a `DatasetStep` that does not account for each row it read. The asks of one record
+    belong to ``ask.of(record.id)``, so that their seeds come from that record and not from its neighbours::
+
+        async def make(self, parts: Parts, ask: Ask) -> AsyncIterator[PartOutput]:
+            for table in parts:
+                for pair in doubtful(table):
+                    answer = await ask.of(pair.id)(self.question(pair), returns=Same)
+
+    After a crash it runs again from the top; replies already in the ledger come back at no cost, and parts that were
+    written are written again with the same bytes.
+    """
+
+    asks: ClassVar[bool] = True
+
+    def make(self, parts: Parts, ask: Ask) -> AsyncIterator[PartOutput]:
+        """The parts made of the whole input, in order."""
+        raise TypeError(f"{type(self).__name__} has no `make`")
 
 
 def reject_table(

@@ -103,7 +103,7 @@ class StepRun:
 
     def finish(self, identity: dict[str, Any]) -> Stored:
         """Write the manifest: from now on the step is finished."""
-        parts = tuple(self.parts[index] for index in range(len(self.source)))
+        parts = tuple(self.parts[index] for index in sorted(self.parts))
         # Summed here: parts are written on several threads, and `self.counts` is for the watcher.
         counts = sum((part.counts for part in parts), Counts())
         self.check(counts)
@@ -114,6 +114,7 @@ class StepRun:
             identity=identity,
             inputs={self._input_name(): self.source.manifest.fingerprint},
             engine=identity["engine"],
+            engines=identity.get("engines", {}),
             parts=parts,
             counts=counts,
         )

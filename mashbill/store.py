@@ -235,6 +235,8 @@ class Manifest(BaseModel):
     inputs: dict[str, str] = {}
     """Stored inputs: relative directory -> fingerprint."""
     engine: str = ""
+    engines: dict[str, str] = {}
+    """Role -> identity of the engines asked besides the main one."""
     parts: tuple[PartEntry, ...]
     counts: Counts
     notes: dict[str, Any] = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
+from mashbill.engine_env import engine_environ
 from mashbill.errors import SettingsError
 from synth.engines.adaptive import Endpoint
 
@@ -73,7 +73,7 @@ class OpenaiRun:
         Raises:
             SettingsError: for a variable that cannot be read, naming it and never its value where it may be a key.
         """
-        env = os.environ if environ is None else environ
+        env = engine_environ(environ)
         urls = _listed(env.get(URL_VARIABLE) or env.get("OPENAI_BASE_URL", ""))
         names = _listed(env.get("MASHBILL_API_KEY_NAMES", ""))
         if len(names) not in (0, 1, len(urls)):

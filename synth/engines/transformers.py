@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import os
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from mashbill import embedded
 from mashbill.engine import Reply, Request
+from mashbill.engine_env import engine_environ
 from mashbill.errors import SettingsError
 from mashbill.store import file_digest
 
@@ -75,7 +75,7 @@ class TransformersRun:
         Raises:
             SettingsError: for a number or a type that cannot be read.
         """
-        env = os.environ if environ is None else environ
+        env = engine_environ(environ)
         dtype = env.get("MASHBILL_DTYPE", "") or cls.dtype
         if dtype not in get_args(Dtype):
             raise SettingsError(f"MASHBILL_DTYPE is {dtype!r}; wanted one of {', '.join(get_args(Dtype))}")

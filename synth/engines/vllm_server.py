@@ -24,6 +24,7 @@ from typing import IO, Literal
 import aiohttp
 
 from mashbill.embedded import cache_dir
+from mashbill.engine_env import engine_environ
 from mashbill.errors import EngineDown, SettingsError
 from synth.engines.openai_run import Secret
 
@@ -65,7 +66,7 @@ class VllmRun:
         Raises:
             SettingsError: for a variable that cannot be read.
         """
-        env = os.environ if environ is None else environ
+        env = engine_environ(environ)
         device = env.get("MASHBILL_VLLM_DEVICE") or ("cuda" if shutil.which("nvidia-smi") else "cpu")
         if device not in ("cpu", "cuda"):
             raise SettingsError(f"MASHBILL_VLLM_DEVICE is {device!r}, wanted cpu or cuda; mend or unset it")

@@ -1,0 +1,94 @@
+"""Running a dataset generator: one coroutine over all parts, that asks and yields parts of its own.
+
+There is no input part to go with an output part, so nothing is taken over from an unfinished run: the step runs again
+from the top on replies that the ledger already holds, and writes the same parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from mashbill.ask import Ask
+from mashbill.asker import Usage
+from mashbill.errors import StepFailed
+from mashbill.filter_stack import label_of
+from mashbill.records import Reject, to_table
+from mashbill.step import DatasetGenerator, PartOutput
+from mashbill.step_run import StepRun
+from mashbill.store import Counts
+
+TOLD_EVERY = 0.25
+"""Seconds between two words to the watcher; terminals show four a second."""
+
+
+class DatasetGeneratorRun(StepRun):
+    """One execution of a dataset generator."""
+
+    async def all_parts(self) -> None:
+        """Make every part."""
+        self.runtime.progress.begin(label_of(self.step), self.source.manifest.counts.kept, 0)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Make every part, telling the watcher while asks are under way."""
+        step = self.step
+        assert isinstance(step, DatasetGenerator)
+        if self.runtime.asker is None:
+            raise StepFailed(f"{step.name} asks a model but the run has no engine")
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._parts(step, self.runtime.asker)
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+
+    async def _parts(self, step: DatasetGenerator[Any, Any], asker: Any) -> None:
+        # The step's own id stands for asks that belong to no record.
+        ask = Ask(asker, self.digest, step.name, self.digest, askers=self.runtime.askers)
+        paid = Usage()
+        read = self.source.manifest.counts.kept
+        index = 0
+        with self.named_failures():
+            parts = step.make(self.source, ask)
+            try:
+                async for output in parts:
+                    await self._write(index, output, read if index == 0 else 0, ask.usage, paid)
+                    paid, index = replace(ask.usage), index + 1
+                    self.check(self.counts)
+            finally:
+                await _close(parts)
+        if not index:
+            nothing = PartOutput(kept=to_table([], self.kind), rejects=to_table([], Reject))
+            await self._write(0, nothing, read, ask.usage, paid)
+
+    async def _write(self, index: int, output: PartOutput, read: int, usage: Usage, paid: Usage) -> None:
+        reasons = Counter(output.rejects.column("reason").to_pylist())
+        counts = Counts(
+            read=read,  # the whole input counts with the first part: no part of the output goes with one of the input
+            attempts=output.kept.num_rows + output.rejects.num_rows,
+            kept=output.kept.num_rows,
+            rejected=dict(sorted(reasons.items())),
+            asks=usage.asks - paid.asks,
+            prompt_tokens=usage.prompt_tokens - paid.prompt_tokens,
+            completion_tokens=usage.completion_tokens - paid.completion_tokens,
+        )
+        await asyncio.to_thread(self.write, index, output, counts)
+        self.runtime.progress.advance(label_of(self.step), self.counts, self.runtime.usage())
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(TOLD_EVERY)
+            self.runtime.progress.advance(label_of(self.step), self.counts, self.runtime.usage())
+
+
+async def _close(parts: AsyncIterator[PartOutput]) -> None:
+    # An async generator that is left in the middle closes its own tasks now, not when it is collected.
+    close = getattr(parts, "aclose", None)
+    if close is not None:
+        await close()

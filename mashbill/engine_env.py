@@ -1,0 +1,52 @@
+"""The environment as the engine of a role sees it: how it is reached, and with which key.
+
+An engine reads its URL, key and patience from variables such as ``MASHBILL_ENGINE_URL``. A bill with several engines
+gives each role variables of its own, with the role before a double underscore::
+
+    MASHBILL_ENGINE_URL=http://127.0.0.1:8000/v1             # the main engine
+    MASHBILL_JUDGE__ENGINE_URL=https://judge.example/v1      # the engine that the bill names engines.judge
+    MASHBILL_JUDGE__API_KEY=...                              # its key
+
+What a role does not set it shares with the main engine; but a role with a URL of its own never gets the main engine's
+``MASHBILL_API_KEY``, which belongs to another server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+
+_ROLE: ContextVar[str] = ContextVar("engine role", default="")
+_PREFIX, _BETWEEN = "MASHBILL_", "__"
+_URL = "MASHBILL_ENGINE_URL"
+_KEYS = ("MASHBILL_API_KEY", "MASHBILL_API_KEY_NAMES")
+
+
+@contextlib.contextmanager
+def engine_role(role: str) -> Iterator[None]:
+    """Engines that are built inside the block read the variables of this role; none is the main engine's."""
+    token = _ROLE.set(role)
+    try:
+        yield
+    finally:
+        _ROLE.reset(token)
+
+
+def engine_environ(environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """The environment for the engine that is being built.
+
+    >>> with engine_role("judge"):
+    ...     found = engine_environ({"MASHBILL_JUDGE__ENGINE_URL": "http://b", "MASHBILL_API_KEY": "for-a"})
+    >>> found["MASHBILL_ENGINE_URL"], "MASHBILL_API_KEY" in found
+    ('http://b', False)
+    """
+    env = os.environ if environ is None else environ
+    role = _ROLE.get()
+    if not role:
+        return env
+    prefix = f"{_PREFIX}{role.upper().replace('-', '_').replace('.', '_')}{_BETWEEN}"
+    own = {_PREFIX + name.removeprefix(prefix): value for name, value in env.items() if name.startswith(prefix)}
+    shared = {name: value for name, value in env.items() if not (_URL in own and name in _KEYS)}
+    return {**shared, **own}
