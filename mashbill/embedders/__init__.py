@@ -1,0 +1,1 @@
+"""Embedders that need no model: texts to vectors with numpy alone."""
