@@ -39,7 +39,7 @@ class Scorer:
         encoded = self._encode(unique)
         order = sorted(range(len(unique)), key=lambda index: (-len(encoded[index][0]), index))
         found: dict[tuple[str, str], Score] = {}
-        for indexes in _batches(order, [len(encoded[index][0]) for index in order], self.batch_tokens):
+        for indexes in batches(order, [len(encoded[index][0]) for index in order], self.batch_tokens):
             for index, score in zip(indexes, self._batch([encoded[index] for index in indexes]), strict=True):
                 found[unique[index]] = score
         return [found[request] for request in requests]
@@ -87,7 +87,7 @@ class Scorer:
         order = sorted(range(len(unique)), key=lambda index: (-len(encoded[index]), index))
         lengths = [len(encoded[index]) + most_tokens for index in order]
         found: dict[str, str] = {}
-        for indexes in _batches(order, lengths, self.batch_tokens):
+        for indexes in batches(order, lengths, self.batch_tokens):
             texts = self._generate([encoded[index] for index in indexes], most_tokens)
             found.update(zip((unique[index] for index in indexes), texts, strict=True))
         return [found[prompt] for prompt in prompts]
@@ -106,24 +106,20 @@ class Scorer:
             temperature=None,
             top_p=None,
             top_k=None,
-            eos_token_id=self._ends(),
+            eos_token_id=self.tokenizer.ends,
             pad_token_id=self.tokenizer.pad,
         )
         texts = [self.tokenizer.decode(row[width:].tolist()) for row in made]
         return [text.strip().partition("\n")[0].strip() for text in texts]
 
-    def _ends(self) -> list[int]:
-        own = self.tokenizer.inner.eos_token_id
-        return sorted({self.tokenizer.end, *([] if own is None else [int(own)])})
 
-
-def _batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+def batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     """Cut a longest-first order into batches of at most `batch_tokens`, padding included."""
-    batches: list[list[int]] = []
+    cut: list[list[int]] = []
     width = 0
     for index, length in zip(order, lengths, strict=True):
-        if not batches or (len(batches[-1]) + 1) * width > batch_tokens:
-            batches.append([])
+        if not cut or (len(cut[-1]) + 1) * width > batch_tokens:
+            cut.append([])
             width = length
-        batches[-1].append(index)
-    return batches
+        cut[-1].append(index)
+    return cut

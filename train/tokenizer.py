@@ -77,6 +77,12 @@ class StudentTokenizer:
         return int(self.inner.eos_token_id)
 
     @property
+    def ends(self) -> list[int]:
+        """Tokens at which a written answer is over: the end of a document, and that of a turn."""
+        own = self.inner.eos_token_id
+        return sorted({self.end, *([] if own is None else [int(own)])})
+
+    @property
     def pad(self) -> int:
         """A token to fill with; it is never attended to or learned."""
         return int(self.inner.pad_token_id) if self.inner.pad_token_id is not None else self.end
@@ -94,6 +100,20 @@ class StudentTokenizer:
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Token ids of bare texts."""
         return self._ids(texts, special=False) if texts else []
+
+    def templated_ids(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts that a chat template wrote: special tokens in them are tokens, and none is added."""
+        if not texts:
+            return []
+        encoded = self.inner(
+            texts, add_special_tokens=False, split_special_tokens=False, return_attention_mask=False, verbose=False
+        )
+        return [list(ids) for ids in encoded["input_ids"]]
+
+    @cached_property
+    def special_texts(self) -> tuple[str, ...]:
+        """The texts that `templated_ids` takes for special tokens."""
+        return tuple(sorted(str(token) for token in self.inner.added_tokens_decoder.values() if token.special))
 
     def documents(self, texts: list[str]) -> list[list[int]]:
         """Token ids of whole documents."""
