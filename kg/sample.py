@@ -99,7 +99,7 @@ class PathSampler:
         graph, both = self.walked, self.way == "both"
         degrees = graph.degrees if both else np.diff(graph.out_start)
         self._pool = kernel.pool(graph.nodes, np.flatnonzero(degrees))
-        self._arrays = (graph.out_start, graph.in_start, graph.head, graph.tail, graph.in_edge, both)
+        self._arrays = kernel.Walkable(graph.out_start, graph.in_start, graph.head, graph.tail, graph.in_edge, both)
         weights = np.array(self.hop_weights or [1.0] * self.hops, float)
         self._chances = np.cumsum(weights / weights.sum())
         self._last = int(np.flatnonzero(weights)[-1]) + 1

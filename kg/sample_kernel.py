@@ -147,10 +147,10 @@ def source(state: Any, eps: float, balanced: bool, count: Any, order: Any, start
 @_compiled
 def seen(nodes: Any, length: int, node: int) -> bool:
     """Whether a node is among the first `length` + 1 of a path."""
-    for at in range(length + 1):  # noqa: SIM110: numba compiles no generator of `any`
-        if nodes[at] == node:
-            return True
-    return False
+    found = False  # a loop: numba compiles no generator in `any`
+    for at in range(length + 1):
+        found |= nodes[at] == node
+    return found
 
 
 @_compiled
