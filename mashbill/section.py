@@ -140,7 +140,9 @@ class Section:
         default, section = one.default if base is None else getattr(base, one.name), self.at(one.name)
         if dataclasses.is_dataclass(default) and not isinstance(default, type):
             return section.build(type(default), base=default)
-        return section._validated(_field_adapter(cls, one.name), section.value)
+        value = section._validated(_field_adapter(cls, one.name), section.value)
+        # A file that a step reads lies, like every path in a bill, relative to the bill.
+        return str((self.path.parent / value).resolve()) if one.metadata.get("file") and value else value
 
     def _validated(self, adapter: TypeAdapter[T], value: Any) -> T:
         try:
