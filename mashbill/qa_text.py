@@ -95,8 +95,8 @@ def said_letter(text: str, options: int) -> str:
     ('C', 'D', '')
     """
     allowed = LETTERS[:options]
-    found = [letter.upper() for letter in _SAID.findall(text)]
-    found = [letter for letter in found if letter in allowed]
+    said = [str(letter).upper() for letter in _SAID.findall(text)]
+    found = [letter for letter in said if letter in allowed]
     if found:
         return found[-1]
     bare = _BARE.match(text)
