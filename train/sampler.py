@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
+from transformers import LogitsProcessorList, PreTrainedModel
 
 from train.scoring import batches
 from train.tokenizer import StudentTokenizer
@@ -129,7 +129,7 @@ class Sampler:
         return low
 
 
-class _Draw(LogitsProcessor):
+class _Draw:
     """Leaves each row one token: the one at the row's own number of its cumulative probability."""
 
     def __init__(self, seeds: Sequence[int], width: int, steps: int, temperature: float, top_p: float) -> None:

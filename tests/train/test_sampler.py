@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from train.recipe import Scratch, StudentSpec
-from train.sampler import Asked, Sampler, Text, _Draw
+from train.sampler import Asked, Sampler, _Draw
 from train.student import load_student
 
 
@@ -99,16 +99,20 @@ def test_a_stop_string_ends_the_answer_and_is_not_in_it(sampler: Sampler) -> Non
     warm = replace(sampler, temperature=1.0)
     asked = prompts(warm, ["salt"] * 200, range(200))
     whole = warm.write(asked)
-    # A byte is a token here, so where an answer begins with ASCII a place in the text is a place in the tokens.
     plain = [
-        (one, text) for one, text in zip(asked, whole, strict=True) if len(text.text) > 4 and text.text[:4].isascii()
+        (one, text.text)
+        for one, text in zip(asked, whole, strict=True)
+        if len(text.text) > 4 and text.text.isprintable()
     ]
     assert len(plain) > 2
     for one, text in plain:
-        stop = text.text[2:4]
-        at = text.text.index(stop)
+        stop = text[2:4]
         stopped = replace(warm, stop=(stop, "never written")).write([one])[0]
-        assert stopped == Text(text.text[:at], "stop", at + 2)
+        assert (stopped.text, stopped.finish) == (text[: text.index(stop)], "stop")
+        # As many tokens as complete the stop string: one fewer does not.
+        shorter, enough = (replace(warm, most_tokens=stopped.tokens - less).write([one])[0].text for less in (1, 0))
+        assert stop in enough
+        assert stop not in shorter
 
 
 def test_an_end_token_ends_the_answer(sampler: Sampler) -> None:
