@@ -1,0 +1,72 @@
+"""A long document in windows that end at sentences and overlap.
+
+``"One. Two. Three."``, 10 characters a window -> ``(0, 9) "One. Two."`` and ``(10, 16) "Three."``
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_END = re.compile(r"[.!?。！？][\"'”’)\]]*(?=\s|$)|[。！？]|\n\s*\n")
+SHORTEST = 0.5
+"""A window ends at the last sentence end in its second half; a text without one is cut at a space, or at its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a text: ``text[start:end]``."""
+
+    start: int
+    end: int
+
+
+def windows_of(text: str, size: int, overlap: int) -> list[Window]:
+    """Windows of at most `size` characters that together hold all of the text but the space between them.
+
+    Each begins at a sentence at most `overlap` characters before the end of the one before, so that what is said across
+    a border is seen whole once.
+
+    >>> text = "One. Two. Three."
+    >>> [text[one.start : one.end] for one in windows_of(text, 10, 0)]
+    ['One. Two.', 'Three.']
+    >>> [text[one.start : one.end] for one in windows_of(text, 12, 5)]
+    ['One. Two.', 'Two. Three.']
+    """
+    found: list[Window] = []
+    start = _skip(text, 0)
+    while start < len(text):
+        end = _end(text, start, size)
+        found.append(Window(start, end))
+        if _skip(text, end) >= len(text):
+            break
+        start = _next(text, start, end, overlap)
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _end(text: str, start: int, size: int) -> int:
+    if len(text) - start <= size:
+        return len(text.rstrip())
+    least = start + max(1, int(size * SHORTEST))
+    ends = [match.end() for match in _END.finditer(text, start, start + size) if match.end() >= least]
+    if ends:
+        return start + len(text[start : ends[-1]].rstrip())
+    space = text.rfind(" ", least, start + size)
+    return space if space > start else start + size
+
+
+def _next(text: str, start: int, end: int, overlap: int) -> int:
+    """The first sentence that begins in the overlap, or the end where there is none."""
+    if overlap:
+        low = max(start + 1, end - overlap)
+        for match in _END.finditer(text, max(start, low - 2), end):
+            begin = _skip(text, match.end())
+            if max(low, start + 1) <= begin < end:
+                return begin
+    return _skip(text, end)
