@@ -20,6 +20,8 @@ from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from mashbill.step import Step, hint_of
+
 Schema = dict[str, Any]
 
 
@@ -62,7 +64,7 @@ def one_line(docstring: str) -> str:
 
 def _field(cls: type[Any], one: dataclasses.Field[Any], base: Any) -> Schema:
     default = getattr(base, one.name) if base is not None else one.default
-    nested = dataclasses.is_dataclass(default) and not isinstance(default, type)
+    nested = dataclasses.is_dataclass(default) and not isinstance(default, type | Step)
     schema = object_schema(type(default), base=default) if nested else _typed(hint_of(cls, one.name))
     if said := field_docstrings(cls).get(one.name):
         schema["description"] = said
@@ -73,18 +75,12 @@ def _field(cls: type[Any], one: dataclasses.Field[Any], base: Any) -> Schema:
     return schema
 
 
-def hint_of(cls: type[Any], name: str) -> Any:
-    """The type of one field, resolved where its class was written, whatever the other fields' types are."""
-    owner = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
-    holder = types.new_class("holder", exec_body=lambda body: body.update(__module__=owner.__module__))
-    holder.__annotations__ = {name: inspect.get_annotations(owner)[name]}
-    return typing.get_type_hints(holder)[name]
-
-
 def _typed(hint: Any) -> Schema:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return object_schema(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(origin, type) and issubclass(origin, Step):
+        return {"$ref": "#/$defs/step"}  # a step held by another is written as steps are everywhere
     if origin in (types.UnionType, typing.Union):
         return {"anyOf": [_typed(argument) for argument in arguments]}
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:

@@ -42,7 +42,7 @@ from mashbill.records import Record
 from mashbill.registry import load, nearest
 from mashbill.runtime import RejectPolicy
 from mashbill.section import Section
-from mashbill.step import Filter, Source, Step, chain
+from mashbill.step import Filter, Held, Source, Step, chain, held_steps
 
 TOP = (
     "name",
@@ -265,7 +265,18 @@ def _built(section: Section, folders: Sequence[Path], seed: int | None) -> Step:
     seeded = any(one.name == "seed" and one.init for one in dataclasses.fields(cls))
     if seeded and seed is not None and isinstance(fields.value, Mapping) and "seed" not in fields:
         fields = Section({**fields.value, "seed": seed}, fields.path, fields.where, fields.lines)
-    step: Step = fields.build(cls)
+    made = {
+        name: _held(fields.at(name), held, folders, seed) for name, held in held_steps(cls).items() if name in fields
+    }
+    step: Step = fields.build(cls, made=made)
+    return step
+
+
+def _held(section: Section, held: Held, folders: Sequence[Path], seed: int | None) -> Step:
+    """The step that a field of another step holds."""
+    step = _built(section, folders, seed)
+    if refused := held.refuses(step):
+        section.fail(refused)
     return step
 
 

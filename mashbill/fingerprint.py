@@ -98,12 +98,22 @@ def seed_of(*parts: object) -> int:
 def step_identity(step: object) -> dict[str, object]:
     """A step's identity: its class and every dataclass field, and for a step of the user's own the digest of its file.
 
-    `mashbill.registry` writes that digest on the classes it loads from a bill's folders.
+    `mashbill.registry` writes that digest on the classes it loads from a bill's folders. A step that a field holds is
+    there as it would be alone, with its name and version.
     """
-    whole: dict[str, object] = {"class": _class_name(type(step)), "fields": _dataclass_fields(step)}
+    fields = {name: _held_identity(value) for name, value in _dataclass_fields(step).items()}
+    whole: dict[str, object] = {"class": _class_name(type(step)), "fields": fields}
     if source := getattr(type(step), "source_digest", ""):
         whole["source"] = source
     return whole
+
+
+def _held_identity(value: object) -> object:
+    # By what makes a step one, since `mashbill.step` is above this module: other dataclasses have no version.
+    kind = type(value)
+    if not dataclasses.is_dataclass(value) or not hasattr(kind, "version") or not hasattr(kind, "reads"):
+        return value
+    return {"name": getattr(kind, "name", ""), "version": kind.version, **step_identity(value)}
 
 
 def _digest(value: object, where: str) -> str:

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
-import types
-import typing
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from mashbill.errors import BillError, UserError
 from mashbill.records import join_texts
 from mashbill.registry import nearest
+from mashbill.step import hint_of
 from mashbill.yaml_lines import Where, load_yaml
 
 T = TypeVar("T")
@@ -118,11 +116,17 @@ class Section:
         """
         return self._validated(TypeAdapter(kind), self.value)
 
-    def build(self, cls: type[T], base: T | None = None, hide: Collection[str] = ()) -> T:
+    def build(
+        self,
+        cls: type[T],
+        base: T | None = None,
+        hide: Collection[str] = (),
+        made: Mapping[str, object] | None = None,
+    ) -> T:
         """A dataclass from this mapping; what is not given comes from `base`, or from the class's defaults.
 
         A nested dataclass takes the fields given and keeps the rest of its default. `hide` names fields that are not
-        the bill's to set.
+        the bill's to set; `made` has the values of fields that whoever calls has made of this mapping himself.
 
         Raises:
             BillError: for an unknown or missing field or a wrong value, with file and line.
@@ -130,7 +134,12 @@ class Section:
         fields = [one for one in dataclasses.fields(cls) if one.init and one.name not in hide]  # type: ignore[arg-type]
         required = [one.name for one in fields if base is None and _required(one)]
         self.only([one.name for one in fields], required)
-        given = {one.name: self._field(cls, one, base) for one in fields if one.name in self.value}
+        made = made or {}
+        given = {
+            one.name: made[one.name] if one.name in made else self._field(cls, one, base)
+            for one in fields
+            if one.name in self.value
+        }
         try:
             return cls(**given) if base is None else dataclasses.replace(base, **given)  # type: ignore[type-var]
         except (UserError, ValueError, TypeError) as error:
@@ -160,10 +169,7 @@ def _required(one: dataclasses.Field[Any]) -> bool:
 @functools.cache
 def _field_adapter(cls: type, name: str) -> TypeAdapter[Any]:
     """What checks one field: a class may have other fields whose types mean nothing to pydantic."""
-    owner = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
-    holder = types.new_class("holder", exec_body=lambda body: body.update(__module__=owner.__module__))
-    holder.__annotations__ = {name: inspect.get_annotations(owner)[name]}
-    return TypeAdapter(typing.get_type_hints(holder)[name])
+    return TypeAdapter(hint_of(cls, name))
 
 
 def _shown(value: Any) -> str:
