@@ -9,10 +9,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
-
-Same = Callable[[str, str], bool]
-"""Whether two answers are one answer, e.g. ``12`` and ``12.0``."""
 
 
 def pass_at_k(*, samples: int, right: int, k: int) -> float:
@@ -30,32 +28,21 @@ def pass_at_k(*, samples: int, right: int, k: int) -> float:
     return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
 
 
-def majority(answers: Sequence[str | None], same: Same | None = None) -> tuple[str | None, float]:
+def majority(answers: Sequence[str | None]) -> tuple[str | None, float]:
     """The answer given most often, and its share of all samples; (None, 0.0) where none was given.
 
-    A sample without an answer (None) has no vote but counts among all. Answers that are `same` are one, known by the
-    first of them. Of two with equally many votes the one that was given first wins, and since each sample has its own
-    seed, so does every run.
+    A sample without an answer (None) has no vote but counts among all. Of two with equally many votes the one that was
+    given first wins, and since each sample has its own seed, so does every run.
     """
-    votes: dict[str, int] = {}
-    for answer in answers:
-        if answer is not None:
-            known = answer if same is None or answer in votes else _known(answer, votes, same)
-            votes[known] = votes.get(known, 0) + 1
+    votes = Counter(answer for answer in answers if answer is not None)
     if not votes:
         return None, 0.0
-    # `max` keeps the first of equals, and a dict keeps the order of first sight.
+    # A Counter keeps the order of first sight, and `max` the first of equals.
     best = max(votes, key=lambda answer: votes[answer])
     return best, votes[best] / len(answers)
 
 
-def _known(answer: str, votes: dict[str, int], same: Same) -> str:
-    return next((one for one in votes if same(one, answer)), answer)
-
-
-def majority_at_k(
-    answers: Sequence[str | None], right: Callable[[str], bool], k: int, same: Same | None = None
-) -> float:
+def majority_at_k(answers: Sequence[str | None], right: Callable[[str], bool], k: int) -> float:
     """How often the vote of k samples is right: the mean over the disjoint blocks of k, in the order they were drawn.
 
     Blocks do not overlap, so each is an honest vote of k; what is left at the end is not used. A block without any
@@ -67,5 +54,5 @@ def majority_at_k(
     if not 1 <= k <= len(answers):
         raise ValueError(f"a vote of {k} from {len(answers)} samples: k lies from 1 to the number of samples")
     blocks = [answers[start : start + k] for start in range(0, len(answers) - k + 1, k)]
-    winners = [majority(block, same)[0] for block in blocks]
+    winners = [majority(block)[0] for block in blocks]
     return sum(winner is not None and right(winner) for winner in winners) / len(blocks)

@@ -6,12 +6,18 @@
      "options": ["salt", "barrels", "river traffic", "oak"], "answer": "river traffic", "hops": 1}
     {"id": "q2", "document": "09ab…", "kind": "short", "question": "Who led the Salt Guild?",
      "answer": "Ora Venn", "aliases": ["Venn"], "hops": 2}
+    {"id": "q3", "question": "Three bags at four marks each?", "answers": ["12", "twelve"], "matcher": "numeric"}
+
+A line without `kind` is a choice where it has options and a short answer where not; `answers` is the answer with its
+aliases. `context` is given to read before the question, and `matcher` says which answers are the same, for answers that
+are written (`train.generate_eval`). Rows of a question stream become questions by `question_of`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,6 +37,23 @@ class Question(BaseModel):
     answer: str = Field(min_length=1)
     aliases: tuple[str, ...] = ()
     hops: int = Field(default=1, ge=1)
+    context: str = ""
+    matcher: str | dict[str, dict[str, Any]] = ""
+    """For written answers; empty takes the evaluation's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        filled = dict(given)
+        answers = filled.pop("answers", None)
+        if answers is not None:
+            if "answer" in filled or not isinstance(answers, list) or not answers:
+                raise ValueError("`answers` is a list of the answer and its aliases, and stands in place of `answer`")
+            filled |= {"answer": answers[0], "aliases": [*answers[1:], *filled.get("aliases", ())]}
+        filled.setdefault("kind", "choice" if filled.get("options") else "short")
+        return filled
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -48,6 +71,25 @@ class Question(BaseModel):
     def golds(self) -> tuple[str, ...]:
         """The answer and its aliases."""
         return (self.answer, *self.aliases)
+
+
+def question_of(row: Mapping[str, Any]) -> Question:
+    """A row of kind QA as a question.
+
+    >>> question_of({"id": "6f", "question": "Two?", "answer": "2", "accepted": ["2", "two"], "path": []}).golds
+    ('2', 'two')
+    """
+    return Question(
+        id=row["id"],
+        document=row.get("source_id") or "",
+        kind="choice" if row.get("options") else "short",
+        question=row["question"],
+        options=tuple(row.get("options") or ()),
+        answer=row["answer"],
+        aliases=tuple(one for one in row.get("accepted") or () if one != row["answer"]),
+        hops=max(1, len(row.get("path") or ())),
+        context=row.get("context") or "",
+    )
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -87,8 +129,7 @@ def _parse(line: str, path: Path, number: int) -> Question:
         where = ".".join(str(part) for part in first["loc"])
         message = f"{where}: {first['msg']}" if where else first["msg"]
         raise InputError(
-            f"{message}; wanted is an object with id, kind (choice or short), question, answer, and options for a "
-            "choice",
+            f"{message}; wanted is an object with id, question, answer (or answers), and options for a choice",
             path=path,
             line=number,
         ) from error
