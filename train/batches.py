@@ -7,6 +7,9 @@ A row of two segments, "abc" and "de", at a sequence length of 6::
     labels        .  b  c  .  e  .     -100 at the head of a segment and in padding
     stream        0  0  0  0  0  0     for the loss by stream; `domain` is alike
 
+In a supervised plan a segment is one view of an example, whole: the labels of its prompt are ignored too, and `weights`
+has at each label the sequence's weight over its number of labels, so that the weighted sum over a sequence is its mean.
+
 transformers (5 and later) reads a `position_ids` that restarts as a block-diagonal attention mask, for sdpa, eager
 and flex alike, so no attention kernel is needed for packed rows.
 """
@@ -14,7 +17,7 @@ and flex alike, so no attention kernel is needed for packed rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,7 @@ IGNORED = -100
 """The label that counts for nothing, as in transformers."""
 
 Array = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,15 @@ class Batch:
     labels: torch.Tensor
     stream: torch.Tensor
     domain: torch.Tensor
+    view: torch.Tensor | None = None
+    """Supervised only: for the loss by view."""
+    weights: torch.Tensor | None = None
+    """Supervised only, float32; without them every label weighs 1."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        return Batch(
-            *(
-                getattr(self, name).to(device, non_blocking=True)
-                for name in ("input_ids", "position_ids", "labels", "stream", "domain")
-            )
-        )
+        given = {one.name: tensor for one in fields(self) if (tensor := getattr(self, one.name)) is not None}
+        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in given.items()})
 
 
 class PlanReader:
@@ -71,15 +75,27 @@ class PlanReader:
         self._length: Array = segments.field("length").to_numpy().astype(np.int64)
         self.streams = sorted(self.manifest.streams)
         self.domains = sorted(set(self.store.domains))
-        self._record = self._numbers(segments.field("stream").to_pylist(), segments.field("record_id").to_pylist())
+        self.views = list(dict.fromkeys(self.store.views))
+        """Of a supervised plan, the one of use first; one empty name where there is nothing to tell apart."""
+        supervised = self.manifest.supervised is not None
+        views = segments.field("view").to_pylist() if supervised else [""] * len(segments)
+        self._record = self._numbers(
+            segments.field("stream").to_pylist(), segments.field("record_id").to_pylist(), views
+        )
+        self._weight: Weights | None = None
+        if supervised:
+            self._weight = segments.field("weight").to_numpy().astype(np.float64)
+            self._prompt = np.array(self.store.prompt_lengths, np.int64)
 
-    def _numbers(self, streams: list[str], ids: list[str]) -> Array:
+    def _numbers(self, streams: list[str], ids: list[str], views: list[str]) -> Array:
         numbers = self.store.numbers()
+        view_code = {name: code for code, name in enumerate(self.views)}
+        self._view = np.array([view_code[name] for name in self.store.views])
         stream_code = {name: code for code, name in enumerate(self.streams)}
         domain_code = {name: code for code, name in enumerate(self.domains)}
         self._stream = np.array([stream_code[name] for name in self.store.streams])
         self._domain = np.array([domain_code[name] for name in self.store.domains])
-        return np.array([numbers[key] for key in zip(streams, ids, strict=True)], dtype=np.int64)
+        return np.array([numbers[key] for key in zip(streams, ids, views, strict=True)], dtype=np.int64)
 
     @property
     def steps(self) -> int:
@@ -101,19 +117,32 @@ class PlanReader:
         rows = min(step * self.manifest.batch, self.manifest.rows)
         return int(self._length[: self._offsets[rows]].sum())
 
+    def _segments(self, step: int) -> slice:
+        rows = self.rows_of(step)
+        return slice(int(self._offsets[rows.start]), int(self._offsets[rows.stop]))
+
     def valid_tokens(self, step: int) -> int:
-        """Tokens that carry loss in one step, over all devices: all but the first of each segment.
+        """Tokens that carry loss in one step, over all devices: all but the first of each segment, or but its prompt.
 
         Known from the plan, so that no device needs to ask another what to divide by.
         """
         lengths = self.lengths(step)
-        return int(lengths.sum() - len(lengths))
+        if self._weight is None:
+            return int(lengths.sum() - len(lengths))
+        return int(lengths.sum() - self._prompt[self._record[self._segments(step)]].sum())
+
+    def divisor(self, step: int) -> float:
+        """What the summed loss of one step is divided by, over all devices: its labels' weights."""
+        if self._weight is None:
+            return self.valid_tokens(step)
+        return float(self._weight[self._segments(step)].sum())
 
     def batch(self, rows: Sequence[int | None]) -> Batch:
         """Tensors of these rows; None is a row of padding, which weighs nothing."""
         shape = (len(rows), self.manifest.sequence_length)
         ids, positions, streams, domains = (np.zeros(shape, np.int64) for _ in range(4))
         labels = np.full(shape, IGNORED, np.int64)
+        supervised = None if self._weight is None else (np.zeros(shape, np.int64), np.zeros(shape, np.float32))
         for line, row in enumerate(rows):
             at = 0
             for segment in range(self._offsets[row], self._offsets[row + 1]) if row is not None else ():
@@ -121,9 +150,16 @@ class PlanReader:
                 start = int(self._start[segment])
                 span = slice(at, at + length)
                 ids[line, span] = self.store.tokens(number)[start : start + length]
-                labels[line, at + 1 : at + length] = ids[line, at + 1 : at + length]
+                given = 1 if self._weight is None else int(self._prompt[number])
+                learned = slice(at + given, at + length)
+                labels[line, learned] = ids[line, learned]
                 positions[line, span] = np.arange(length)
                 streams[line, span], domains[line, span] = self._stream[number], self._domain[number]
+                if supervised is not None and self._weight is not None:
+                    views, weights = supervised
+                    views[line, span] = self._view[number]
+                    weights[line, learned] = self._weight[segment] / (length - given)
                 at += length
             positions[line, at:] = np.arange(shape[1] - at)
-        return Batch(*(torch.from_numpy(array) for array in (ids, positions, labels, streams, domains)))
+        tensors = (torch.from_numpy(array) for array in (ids, positions, labels, streams, domains, *(supervised or ())))
+        return Batch(*tensors)

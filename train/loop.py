@@ -1,8 +1,8 @@
 """The training loop: plan in, student out. Plain torch over any causal language model of transformers.
 
 An optimiser step reads its rows from the plan, runs them in micro-batches, divides the summed loss once by the number
-of valid tokens of the whole batch, clips, and steps. So a micro-batch of 1 or 8, and one process or four, give the
-same gradients to rounding, and a run killed at any step goes on to the same losses.
+of valid tokens of the whole batch (or by the sum of their weights), clips, and steps. So a micro-batch of 1 or 8, and
+one process or four, give the same gradients to rounding, and a run killed at any step goes on to the same losses.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedModel
@@ -24,7 +24,7 @@ from train.batches import PlanReader
 from train.checkpoint import Checkpoints
 from train.flops import MFU_FORMULA, FlopCount, mean_segment
 from train.hardware import Hardware
-from train.losses import sums_by_group, token_losses
+from train.losses import sums_by_group, token_losses, weighted
 from train.metrics import MetricsFile
 from train.recipe import TrainRecipe
 from train.schedule import learning_rate
@@ -42,6 +42,8 @@ class StepLoss:
     grad_norm: float
     streams: Mapping[str, float]
     domains: Mapping[str, float]
+    views: Mapping[str, float] = field(default_factory=dict)
+    """Of a supervised plan whose examples have several views."""
 
 
 def pick_device(hardware: Hardware, world: World) -> torch.device:
@@ -100,43 +102,51 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        streams, domains = self._gradients(step)
+        sums = self._gradients(step)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
         self.optimiser.step()
-        return self._measured(step, streams, domains, norm)
+        return self._measured(step, sums, norm)
 
-    def _gradients(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Accumulate the gradients of a step; (sums, counts) of the loss by stream and by domain."""
+    def _gradients(self, step: int) -> list[torch.Tensor]:
+        """Accumulate the gradients of a step; (sums, weights) of the loss by stream, by domain and by view."""
         # FSDP averages over processes, and the division here is already by the tokens of all of them.
-        scale = self.world.size / max(self.reader.valid_tokens(step), 1)
-        groups = len(self.reader.streams), len(self.reader.domains)
-        streams, domains = (torch.zeros(2, count, device=self.device) for count in groups)
+        scale = self.world.size / (self.reader.divisor(step) or 1)
+        sizes = [len(names) for names in self._groups]
+        sums = [torch.zeros(2, size, device=self.device) for size in sizes]
         for rows in slice_rows(self.reader.rows_of(step), self.world, self.hardware.micro_batch):
             batch = self.reader.batch(rows).to(self.device)
             with self._autocast():
                 logits = self.model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
-            losses = token_losses(logits, batch.labels)
+            losses = weighted(token_losses(logits, batch.labels), batch.weights)
             torch.autograd.backward(losses.sum() * scale)
-            streams += torch.stack(sums_by_group(losses, batch.labels, batch.stream, groups[0]))
-            domains += torch.stack(sums_by_group(losses, batch.labels, batch.domain, groups[1]))
-        return streams, domains
+            for total, codes in zip(sums, (batch.stream, batch.domain, batch.view), strict=False):
+                if codes is not None:
+                    total += torch.stack(sums_by_group(losses, batch.labels, codes, total.shape[1], batch.weights))
+        return sums
+
+    @property
+    def _groups(self) -> list[list[str]]:
+        """The names that the loss is told apart by; views only where there are several."""
+        several = [self.reader.views] if len(self.reader.views) > 1 else []
+        return [self.reader.streams, self.reader.domains, *several]
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if not self.bf16 or self.world.size > 1:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def _measured(self, step: int, streams: torch.Tensor, domains: torch.Tensor, norm: torch.Tensor) -> StepLoss:
+    def _measured(self, step: int, sums: list[torch.Tensor], norm: torch.Tensor) -> StepLoss:
         # One transfer from the device for all numbers of a step.
-        flat = summed(torch.cat([streams.flatten(), domains.flatten()]), self.world)
+        flat = summed(torch.cat([one.flatten() for one in sums]), self.world)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         *numbers, grad_norm = torch.cat([flat, norm.reshape(1)]).tolist()
-        cut = streams.numel()
-        by_stream, by_domain = _halves(numbers[:cut]), _halves(numbers[cut:])
-        loss = sum(by_stream[0]) / max(self.reader.valid_tokens(step), 1)
-        return StepLoss(
-            loss, grad_norm, _means(self.reader.streams, *by_stream), _means(self.reader.domains, *by_domain)
-        )
+        halves = []
+        for one in sums:
+            halves.append(_halves(numbers[: one.numel()]))
+            numbers = numbers[one.numel() :]
+        loss = sum(halves[0][0]) / (self.reader.divisor(step) or 1)
+        means = [_means(names, *both) for names, both in zip(self._groups, halves, strict=True)]
+        return StepLoss(loss, grad_norm, *means)
 
 
 def _adamw(model: PreTrainedModel, recipe: TrainRecipe, *, fused: bool) -> torch.optim.AdamW:
@@ -220,6 +230,8 @@ def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
         "peak_tflops": None if peak is None else peak / 1e12,
         "peak_memory_gb": round(_peak_memory(loop.device) / 1e9, 3),
     }
+    if measured.views:
+        line["view_loss"] = dict(measured.views)
     return line | ({"mfu_formula": MFU_FORMULA, "device": _device_name(loop.device)} if step == 0 else {})
 
 

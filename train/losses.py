@@ -1,7 +1,8 @@
 """Losses as pure functions of logits and labels.
 
-The loss of a step is `sum of token losses / valid tokens of the whole batch`. The division stands in one place (the
-loop), with a number known from the plan, so micro-batches, accumulation and devices cannot change it.
+The loss of a step is `sum of token losses / valid tokens of the whole batch`, or, where labels have weights, `weighted
+sum / sum of weights`. The division stands in one place (the loop), with a number known from the plan, so micro-batches,
+accumulation and devices cannot change it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,25 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return losses.view(labels.shape[0], -1)
 
 
+def weighted(losses: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Token losses times the weights of their labels, (rows, length - 1); as they are where there are none."""
+    return losses if weights is None else losses * weights[:, 1:]
+
+
 def sums_by_group(
-    losses: torch.Tensor, labels: torch.Tensor, groups: torch.Tensor, count: int
+    losses: torch.Tensor, labels: torch.Tensor, groups: torch.Tensor, count: int, weights: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Summed loss and number of tokens of each group (stream or domain), both of length `count`."""
+    """Summed loss and sum of weights of each group (stream, domain or view), both of length `count`.
+
+    `losses` are weighted already; without weights each label weighs 1.
+    """
     valid = labels[:, 1:] != IGNORED
     codes = groups[:, 1:][valid]
     totals = torch.zeros(count, device=losses.device, dtype=torch.float32)
     numbers = torch.zeros_like(totals)
     picked = losses.detach()[valid].float()
-    return totals.index_add(0, codes, picked), numbers.index_add(0, codes, torch.ones_like(picked))
+    return totals.index_add(0, codes, picked), numbers.index_add(0, codes, _weights(picked, weights, valid))
+
+
+def _weights(picked: torch.Tensor, weights: torch.Tensor | None, valid: torch.Tensor) -> torch.Tensor:
+    return torch.ones_like(picked) if weights is None else weights[:, 1:][valid]

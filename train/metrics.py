@@ -6,7 +6,8 @@
      "domain_loss": {"Veylund": 3.3}, "grad_norm": 1.4, "tokens_per_second": 118200.0, "mfu": 0.31,
      "peak_tflops": 989.0, "peak_memory_gb": 21.4}
 
-`step` counts steps done and `tokens` all tokens so far. The first line has `mfu_formula`.
+`step` counts steps done and `tokens` all tokens so far. The first line has `mfu_formula`. A supervised run whose
+examples have two views has the loss of each as `view_loss`.
 """
 
 from __future__ import annotations

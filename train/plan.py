@@ -93,13 +93,7 @@ def build_plan(
         plan_hash = fingerprint(
             {"format": FORMAT, "window": WINDOW_ROWS, "spec": spec, "streams": digests, "tokenizer": tokenizer}
         )
-        if (out / MANIFEST).is_file():
-            found = PlanManifest.read(out)
-            if found.hash != plan_hash:
-                raise StoreError(
-                    f"{out}: holds plan {found.hash}, and these inputs make plan {plan_hash}; "
-                    "give another directory, or remove that one"
-                )
+        if (found := finished_plan(out, plan_hash)) is not None:
             return found
     shares = token_shares(
         spec.shares,
@@ -112,6 +106,23 @@ def build_plan(
     manifest = _manifest(plan_hash, tokenizer, largest + 1, spec, indexes, shares, planned, digests)
     write_json(out / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
+
+
+def finished_plan(out: Path, plan_hash: str) -> PlanManifest | None:
+    """The finished plan in a directory, None where there is none.
+
+    Raises:
+        StoreError: when it is another plan.
+    """
+    if not (out / MANIFEST).is_file():
+        return None
+    found = PlanManifest.read(out)
+    if found.hash != plan_hash:
+        raise StoreError(
+            f"{out}: holds plan {found.hash}, and these inputs make plan {plan_hash}; "
+            "give another directory, or remove that one"
+        )
+    return found
 
 
 @dataclass
@@ -134,7 +145,7 @@ class _Planned:
 def _rows(
     indexes: Mapping[str, StreamIndex], shares: Mapping[str, Fraction], spec: PlanSpec
 ) -> tuple[pa.Table, _Planned]:
-    most = {name: _most_tokens(index, spec) for name, index in indexes.items()}
+    most = {name: most_tokens(index.tokens, spec) for name, index in indexes.items()}
     rows = quotas(_total_rows(shares, most, spec), shares)
     _check_repetition(rows, indexes, most, spec)
     packed: dict[str, Iterator[Row]] = {
@@ -170,10 +181,11 @@ def _table(columns: Mapping[str, list[object]], offsets: list[int], batch: int) 
     return pa.table([pa.array(numbers), pa.array(numbers // batch), listed], schema=PLAN_SCHEMA)
 
 
-def _most_tokens(index: StreamIndex, spec: PlanSpec) -> int | None:
+def most_tokens(tokens: int, spec: PlanSpec) -> int | None:
+    """How many tokens of a stream that holds `tokens` may be planned; None without a limit."""
     if spec.max_repetitions is None:
         return None
-    return int(Fraction(str(spec.max_repetitions)) * index.tokens)
+    return int(Fraction(str(spec.max_repetitions)) * tokens)
 
 
 def _total_rows(shares: Mapping[str, Fraction], most: Mapping[str, int | None], spec: PlanSpec) -> int:
@@ -198,11 +210,16 @@ def _check_repetition(
     for name, limit in most.items():
         wanted = rows[name] * spec.sequence_length
         if limit is not None and wanted > limit:
-            raise BillError(
-                f"plan: stream {name!r} holds {indexes[name].tokens:,} tokens and the budget takes {wanted:,} of it, "
-                f"{wanted / indexes[name].tokens:.2f} times; max_repetitions is {spec.max_repetitions}. Lower `tokens` "
-                f"or the stream's share, raise max_repetitions, or say when_exhausted: stop to end there"
-            )
+            raise too_often(name, indexes[name].tokens, wanted, spec)
+
+
+def too_often(name: str, holds: int, wanted: int, spec: PlanSpec) -> BillError:
+    """That a stream would be read more often than it may be."""
+    return BillError(
+        f"plan: stream {name!r} holds {holds:,} tokens and the budget takes {wanted:,} of it, "
+        f"{wanted / holds:.2f} times; max_repetitions is {spec.max_repetitions}. Lower `tokens` "
+        f"or the stream's share, raise max_repetitions, or say when_exhausted: stop to end there"
+    )
 
 
 def _manifest(
@@ -234,7 +251,7 @@ def _manifest(
         hash=plan_hash,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
-        spec={name: _plain(getattr(spec, name)) for name in spec.__dataclass_fields__},
+        spec=plain_fields(spec),
         sequence_length=spec.sequence_length,
         batch=spec.batch,
         rows=rows,
@@ -247,5 +264,7 @@ def _manifest(
     )
 
 
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else value
+def plain_fields(spec: PlanSpec) -> dict[str, object]:
+    """A spec as the manifest holds it."""
+    values = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}

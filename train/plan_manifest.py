@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mashbill.errors import StoreError
 from mashbill.store import MANIFEST
@@ -42,8 +42,30 @@ class StreamPlan(BaseModel):
     share: float
     """Realised, in tokens."""
     rows: int
+    """Rows that hold it; a row of a supervised plan may hold several streams."""
     planned_tokens: int
     exposures: Exposures
+
+
+class SupervisedPart(BaseModel):
+    """What a supervised plan is besides."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: dict[str, object]
+    """`train.supervision.Supervision`: target, template, prefixes, weights."""
+    masked: int
+    """Tokens planned that are given and not learned: prompts and what a template puts around them."""
+    learned: int
+    """Tokens planned that carry loss: completions, each with the token that ends it."""
+    examples: int
+    """Examples planned, each as often as it is seen; one of two views counts once."""
+    questions: dict[str, int]
+    """Different questions of each stream."""
+    rejected: dict[str, dict[str, int]]
+    """Stream -> reason -> rows that are not learned; ``rejected.parquet`` lists them."""
+    longest: int
+    """Tokens of the longest view."""
 
 
 class PlanManifest(BaseModel):
@@ -68,6 +90,12 @@ class PlanManifest(BaseModel):
     split_records: int
     """Segments that do not hold a whole record: longer than a row, filling a gap, or cut by the budget."""
     streams: dict[str, StreamPlan]
+    supervised: SupervisedPart | None = None
+    """None for a plan of whole texts, and then not written."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_is_not(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: value for name, value in whole(self).items() if name != "supervised" or value is not None}
 
     @staticmethod
     def read(plan_dir: Path) -> PlanManifest:

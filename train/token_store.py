@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,12 +60,12 @@ def write_tokens(path: Path, streams: Mapping[str, Iterable[pa.Table]]) -> tuple
                 for batch in table.combine_chunks().to_batches():
                     writer.write_batch(batch)
                     largest = max(largest, _take_in(index, batch, name))
-            _check(index, name)
+            check_ids(index.ids, name)
     return indexes, largest
 
 
 def _take_in(index: StreamIndex, batch: pa.RecordBatch, name: str) -> int:
-    values, offsets = _flat(batch)
+    values, offsets = flat(batch)
     ids = batch.column("record_id").to_pylist()
     for record_id, start, stop in zip(ids, offsets[:-1], offsets[1:], strict=True):
         if start == stop:
@@ -76,23 +76,25 @@ def _take_in(index: StreamIndex, batch: pa.RecordBatch, name: str) -> int:
     return int(values[offsets[0] : offsets[-1]].max(initial=0))
 
 
-def _flat(batch: pa.RecordBatch) -> tuple[Tokens, npt.NDArray[np.int32]]:
+def flat(batch: pa.RecordBatch) -> tuple[Tokens, npt.NDArray[np.int32]]:
+    """The tokens of a batch as one array, and where each record's begin and end in it."""
     column = batch.column("tokens")
     return column.values.to_numpy(zero_copy_only=False), column.offsets.to_numpy(zero_copy_only=False)
 
 
-def _check(index: StreamIndex, name: str) -> None:
-    if not index.ids:
+def check_ids(ids: Sequence[str], name: str) -> None:
+    """Refuse a stream without records, or with one twice."""
+    if not ids:
         raise StoreError(f"stream {name!r} has no records; leave it out of the mix, or look at what filtered them all")
-    if len(set(index.ids)) < len(index.ids):
-        twice, times = Counter(index.ids).most_common(1)[0]
+    if len(set(ids)) < len(ids):
+        twice, times = Counter(ids).most_common(1)[0]
         raise StoreError(
             f"stream {name!r} has record {twice} {times} times; deduplicate it: repetition is the plan's business"
         )
 
 
 class TokenStore:
-    """The mapped token file: tokens by number, numbers by stream and id."""
+    """The mapped token file: tokens by number, numbers by stream, id and view."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -102,16 +104,21 @@ class TokenStore:
         self.streams: list[str] = table.column("stream").to_pylist()
         self.ids: list[str] = table.column("record_id").to_pylist()
         self.domains: list[str] = table.column("domain").to_pylist()
-        self._parts = [_flat(batch) for batch in table.to_batches()]
+        examples = "prompt_length" in table.column_names
+        self.views: list[str] = table.column("view").to_pylist() if examples else [""] * len(self.ids)
+        """The view of an example; empty for texts and for examples of one view."""
+        self.prompt_lengths: list[int] = table.column("prompt_length").to_pylist() if examples else []
+        """Tokens that are given and not learned; empty for texts."""
+        self._parts = [flat(batch) for batch in table.to_batches()]
         sizes = [len(offsets) - 1 for _, offsets in self._parts]
         self._starts = np.cumsum([0, *sizes])
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def numbers(self) -> dict[tuple[str, str], int]:
-        """The number of each record by (stream, record id)."""
-        return {key: number for number, key in enumerate(zip(self.streams, self.ids, strict=True))}
+    def numbers(self) -> dict[tuple[str, str, str], int]:
+        """The number of each record by (stream, record id, view)."""
+        return {key: number for number, key in enumerate(zip(self.streams, self.ids, self.views, strict=True))}
 
     def tokens(self, number: int) -> Tokens:
         """The tokens of one record, without a copy."""

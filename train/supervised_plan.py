@@ -1,0 +1,279 @@
+"""The order of supervised tuning, computed once: which examples are in which step, and what each weighs.
+
+The same three files as `train.plan` writes. A row of `plan.parquet`::
+
+    {"row": 37, "step": 4, "segments": [
+       {"stream": "worked", "record_id": "6f1c…", "view": "explain", "epoch": 0, "start": 0, "length": 211,
+        "weight": 0.125}, …]}
+
+No example is cut, so `start` is 0 and a row may end in padding. A row may hold several streams: they take turns by
+example, the one that is furthest behind its share of tokens next. All views of an example are in one step.
+
+The loss of a step is the weighted mean over its sequences of each sequence's mean over its learned tokens. So a long
+rationale weighs what a short answer does, and the two parts of ``multitask`` are alpha and 1 - alpha of the loss
+whatever their lengths (2305.02301, equation 3). Of m rationales of one question each weighs 1/m: a question that was
+answered in many ways counts once, and every way is still seen in every epoch, which sampling one of them would not do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from mashbill.errors import BillError
+from mashbill.fingerprint import fingerprint
+from mashbill.store import MANIFEST, replacing, write_json, write_parquet
+from train.example_store import ExampleIndex, write_examples
+from train.example_tokens import Rejected
+from train.mix import token_shares
+from train.pack import shuffled
+from train.pack_whole import LOOKAHEAD, Batch, Placed, Unit, batches
+from train.plan import PLAN, SEGMENT, TOKENS, PlanSpec, finished_plan, most_tokens, plain_fields, too_often
+from train.plan_manifest import Exposures, PlanManifest, StreamPlan, SupervisedPart
+from train.supervision import Supervision
+
+SUPERVISED_FORMAT = 1
+"""Raised when the same inputs would give another order or other weights: it is part of the hash."""
+REJECTED = "rejected.parquet"
+
+SUPERVISED_SEGMENT = pa.struct(
+    [
+        *(SEGMENT.field(name) for name in ("stream", "record_id")),
+        pa.field("view", pa.string(), nullable=False),
+        *(SEGMENT.field(name) for name in ("epoch", "start", "length")),
+        pa.field("weight", pa.float64(), nullable=False),
+    ]
+)
+SUPERVISED_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("segments", pa.list_(pa.field("item", SUPERVISED_SEGMENT, nullable=False)), nullable=False),
+    ]
+)
+
+
+def build_supervised_plan(
+    streams: Mapping[str, Iterable[pa.Table]],
+    *,
+    spec: PlanSpec,
+    supervision: Supervision,
+    out: Path,
+    tokenizer: str = "",
+    rejected: Rejected | None = None,
+) -> PlanManifest:
+    """Plan supervised tuning over streams of `train.example_tokens.example_tables`, each read once, part by part.
+
+    `spec.tokens` counts the places of packed rows, padding included, rounded up to whole steps: arms of one number take
+    the same steps of the same size. `rejected` is what the tables add their rejected rows to. A finished plan of the
+    same inputs in `out` is returned; one of other inputs is refused.
+
+    Raises:
+        BillError: when a stream would be read more often than `max_repetitions`, or has nothing to learn.
+    """
+    rejected = rejected or Rejected()
+    with replacing(out / TOKENS) as aside:
+        indexes, largest = write_examples(aside, _with_something(streams, rejected), supervision.views)
+        inputs = {
+            "supervised": (SUPERVISED_FORMAT, LOOKAHEAD),
+            "spec": spec,
+            "supervision": supervision,
+            "streams": {name: indexes[name].digest() for name in sorted(indexes)},
+            "rejected": {name: rejected.counts(name) for name in sorted(indexes)},
+            "tokenizer": tokenizer,
+        }
+        plan_hash = fingerprint(inputs)
+        if (found := finished_plan(out, plan_hash)) is not None:
+            return found
+    shares = token_shares(
+        spec.shares,
+        {name: index.tokens for name, index in indexes.items()},
+        replay=spec.replay,
+        replay_share=spec.replay_share,
+    )
+    steps = -(-spec.tokens // (spec.sequence_length * spec.batch))
+    units = take_turns(indexes, shares, spec)
+    planned = _Planned.of(indexes, supervision)
+    for batch in batches(units, rows=spec.batch, row_length=spec.sequence_length, steps=steps):
+        planned.add(batch)
+    planned.finish(indexes, spec)
+    write_parquet(out / PLAN, planned.table(spec.batch))
+    rejected.write(out / REJECTED)
+    manifest = _manifest(plan_hash, tokenizer, largest + 1, spec, supervision, indexes, shares, planned, rejected)
+    write_json(out / MANIFEST, manifest.model_dump(mode="json"))
+    return manifest
+
+
+def _with_something(streams: Mapping[str, Iterable[pa.Table]], rejected: Rejected) -> dict[str, Iterator[pa.Table]]:
+    """The streams, each of which has to give an example."""
+
+    def checked(name: str, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        given = False
+        for part in parts:
+            given = True
+            yield part
+        if not given:
+            why = ", ".join(f"{reason} {count:,}" for reason, count in rejected.counts(name).items()) or "it is empty"
+            raise BillError(
+                f"stream {name!r}: no row of it can be learned ({why}); raise sequence_length or max_length where rows "
+                "are too long, or take another target"
+            )
+
+    return {name: checked(name, parts) for name, parts in streams.items()}
+
+
+def take_turns(indexes: Mapping[str, ExampleIndex], shares: Mapping[str, Fraction], spec: PlanSpec) -> Iterator[Unit]:
+    """Examples of all streams, epoch after epoch: the stream that is furthest behind its share gives the next.
+
+    With ``when_exhausted: stop`` it ends when that stream has been read as often as it may be.
+    """
+    ends = spec.when_exhausted == "stop"
+    most = {name: most_tokens(index.tokens, spec) if ends else None for name, index in indexes.items()}
+    drawn = dict.fromkeys(sorted(indexes), 0)
+    endless = {name: _epochs(name, index, ("plan", spec.seed, name)) for name, index in indexes.items()}
+    while True:
+        name = min(drawn, key=lambda name: (drawn[name] / shares[name], name))
+        limit = most[name]
+        if limit is not None and drawn[name] >= limit:
+            return
+        unit = next(endless[name])
+        drawn[name] += sum(unit.lengths)
+        yield unit
+
+
+def _epochs(name: str, index: ExampleIndex, key: object) -> Iterator[Unit]:
+    epoch = 0
+    while True:
+        for record in shuffled(index.ids, key, "epoch", epoch):
+            yield Unit(name, record, epoch, index.lengths[record])
+        epoch += 1
+
+
+@dataclass
+class _Planned:
+    """Rows as they are laid out, and tallies of them."""
+
+    indexes: Mapping[str, ExampleIndex]
+    supervision: Supervision
+    weights: Mapping[str, list[float]]
+    """Of each example, by stream and number, before the views share it."""
+    tokens: dict[str, list[int]]
+    rows: dict[str, int]
+    columns: dict[str, list[object]] = field(default_factory=lambda: {name: [] for name in SUPERVISED_SEGMENT.names})
+    offsets: list[int] = field(default_factory=lambda: [0])
+    masked: int = 0
+    examples: int = 0
+
+    @classmethod
+    def of(cls, indexes: Mapping[str, ExampleIndex], supervision: Supervision) -> _Planned:
+        """Nothing planned yet."""
+        balanced = supervision.per_question == "balanced"
+        return cls(
+            indexes,
+            supervision,
+            {name: [1 / times if balanced else 1.0 for times in index.rationales()] for name, index in indexes.items()},
+            {name: [0] * len(index.ids) for name, index in indexes.items()},
+            dict.fromkeys(indexes, 0),
+        )
+
+    def add(self, batch: Batch) -> None:
+        """Lay out the rows of one step."""
+        for row in batch:
+            for name in {one.unit.stream for one in row}:
+                self.rows[name] += 1
+            for one in row:
+                self._add(one)
+            self.offsets.append(len(self.columns["stream"]))
+
+    def _add(self, one: Placed) -> None:
+        unit, index = one.unit, self.indexes[one.unit.stream]
+        view = self.supervision.views[one.view]
+        weight = self.weights[unit.stream][unit.record] * self.supervision.share(view)
+        values = (unit.stream, index.ids[unit.record], view, unit.epoch, 0, one.length, weight)
+        for column, value in zip(SUPERVISED_SEGMENT.names, values, strict=True):
+            self.columns[column].append(value)
+        self.tokens[unit.stream][unit.record] += one.length
+        self.masked += index.prompts[unit.record][one.view]
+        self.examples += one.view == 0
+
+    def finish(self, indexes: Mapping[str, ExampleIndex], spec: PlanSpec) -> None:
+        """Take the empty rows off the end, and refuse too much repetition."""
+        while len(self.offsets) > 1 and self.offsets[-1] == self.offsets[-2]:
+            self.offsets.pop()
+        if spec.when_exhausted == "error":
+            for name, index in indexes.items():
+                limit, wanted = most_tokens(index.tokens, spec), sum(self.tokens[name])
+                if limit is not None and wanted > limit:
+                    raise too_often(name, index.tokens, wanted, spec)
+        if len(self.offsets) == 1:
+            raise BillError(f"plan: max_repetitions {spec.max_repetitions} leaves no example of some stream; raise it")
+
+    def table(self, batch: int) -> pa.Table:
+        """The rows as Arrow."""
+        arrays = [pa.array(self.columns[one.name], one.type) for one in SUPERVISED_SEGMENT]
+        segments = pa.StructArray.from_arrays(arrays, fields=list(SUPERVISED_SEGMENT))
+        numbers = np.arange(len(self.offsets) - 1, dtype=np.int64)
+        listed = pa.ListArray.from_arrays(
+            pa.array(self.offsets, pa.int32()), segments, type=SUPERVISED_SCHEMA.field("segments").type
+        )
+        return pa.table([pa.array(numbers), pa.array(numbers // batch), listed], schema=SUPERVISED_SCHEMA)
+
+
+def _manifest(
+    plan_hash: str,
+    tokenizer: str,
+    vocabulary: int,
+    spec: PlanSpec,
+    supervision: Supervision,
+    indexes: Mapping[str, ExampleIndex],
+    shares: Mapping[str, Fraction],
+    planned: _Planned,
+    rejected: Rejected,
+) -> PlanManifest:
+    rows = len(planned.offsets) - 1
+    tokens = sum(sum(seen) for seen in planned.tokens.values())
+    return PlanManifest(
+        hash=plan_hash,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        spec=plain_fields(spec),
+        sequence_length=spec.sequence_length,
+        batch=spec.batch,
+        rows=rows,
+        steps=-(-rows // spec.batch),
+        tokens=tokens,
+        padding=rows * spec.sequence_length - tokens,
+        segments=planned.offsets[-1],
+        split_records=0,
+        streams={name: _stream(name, index, shares[name], planned, tokens) for name, index in indexes.items()},
+        supervised=SupervisedPart(
+            spec=dataclasses.asdict(supervision),
+            masked=planned.masked,
+            learned=tokens - planned.masked,
+            examples=planned.examples,
+            questions={name: len(set(index.questions)) for name, index in indexes.items()},
+            rejected={name: rejected.counts(name) for name in sorted(indexes)},
+            longest=max(max(lengths) for index in indexes.values() for lengths in index.lengths),
+        ),
+    )
+
+
+def _stream(name: str, index: ExampleIndex, share: Fraction, planned: _Planned, tokens: int) -> StreamPlan:
+    taken = np.array(planned.tokens[name])
+    seen = taken / np.array([sum(lengths) for lengths in index.lengths])
+    return StreamPlan(
+        records=len(index.ids),
+        tokens=index.tokens,
+        digest=index.digest(),
+        share_asked=float(share),
+        share=float(taken.sum() / tokens),
+        rows=planned.rows[name],
+        planned_tokens=int(taken.sum()),
+        exposures=Exposures(min=float(seen.min()), median=float(np.median(seen)), max=float(seen.max())),
+    )
