@@ -26,6 +26,7 @@ import aiohttp
 from mashbill.engine import Reply, Request, canonical_json
 from mashbill.errors import EngineDown, EngineError, EngineGarbage, EngineRefused, SettingsError
 from synth.engines.adaptive import Endpoint, Pool
+from synth.engines.http_post import Answer, Poster, Target
 from synth.engines.openai_run import OpenaiRun
 from synth.engines.wire import RESERVED, Fault, decode, encode, retry_after, said
 
@@ -87,25 +88,32 @@ class Openai:
         if not self._open:
             endpoints = self.run.open()
             pool = Pool(endpoints, rounds=self.run.tries, clock=self.run.clock, sleep=self.run.sleep)
-            self._open.append(_Open(self.model, self.extra, self.run, pool, _session(self.run.timeout)))
+            targets = {endpoint: Target(endpoint.url, endpoint.headers, endpoint.proxy) for endpoint in endpoints}
+            self._open.append(_Open(self.model, self.extra, self.run, pool, targets, Poster(self.run.timeout)))
 
     async def close(self) -> None:
         """Close every connection."""
         while self._open:
             opened = self._open.pop()
             await opened.pool.close()
-            await opened.session.close()
+            await opened.poster.close()
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer one request in place, with no task, queue or iterator between."""
+        if not self._open:
+            await self.start()
+        return await self._open[0].answer(request)
 
     async def complete(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Reply]]:
         """Answer the requests, each as soon as it is known."""
         if not requests:
             return
+        if len(requests) == 1:
+            yield 0, await self.answer(requests[0])
+            return
         if not self._open:
             await self.start()
         opened = self._open[0]
-        if len(requests) == 1:
-            yield 0, await opened.answer(requests[0])
-            return
         slots, failed = asyncio.Semaphore(self.calls), list[EngineError]()
         work = (_indexed(opened, slots, failed, index, request) for index, request in enumerate(requests))
         tasks = [asyncio.create_task(coroutine) for coroutine in work]
@@ -147,18 +155,6 @@ async def _indexed(
             return None
 
 
-def _session(timeout: float) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        # No limit here: the pool is the limit.
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-        timeout=aiohttp.ClientTimeout(total=timeout, connect=min(30.0, timeout)),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        # Neither is of use to us and both cost on each request.
-        skip_auto_headers=("Accept-Encoding", "User-Agent"),
-        auto_decompress=True,
-    )
-
-
 @dataclass(kw_only=False, slots=True)
 class _Open:
     """An engine with its connections open."""
@@ -167,7 +163,8 @@ class _Open:
     extra: Mapping[str, object]
     run: OpenaiRun = field(repr=False)
     pool: Pool
-    session: aiohttp.ClientSession
+    targets: Mapping[Endpoint, Target] = field(repr=False)
+    poster: Poster
 
     async def answer(self, request: Request) -> Reply:
         """One request through faults to its reply.
@@ -213,10 +210,7 @@ class _Open:
     async def _post(self, endpoint: Endpoint, request: Request) -> Reply | Fault:
         body = encode(self.model, self.extra, request, endpoint.token_field)
         try:
-            response = await self.session.post(
-                endpoint.url, data=body, headers=endpoint.headers, proxy=endpoint.proxy, allow_redirects=False
-            )
-            answer = await response.read()
+            answer = await self.poster.post(self.targets[endpoint], body)
         except TimeoutError:
             return Fault("broken", f"no whole answer in {self.run.timeout:g} s")
         except aiohttp.ClientConnectorError as error:
@@ -224,18 +218,18 @@ class _Open:
             return Fault("connection", f"cannot connect{whom} ({_why(error.os_error)})")
         except aiohttp.ClientPayloadError:
             return Fault("broken", "half an answer, then the connection ended")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, ValueError) as error:
             # The type alone: these messages may quote headers or a proxy's URL.
             return Fault("broken", f"the connection broke ({type(error).__name__})")
-        if response.status == 200:
-            return decode(answer, request)
-        return self._not_ok(endpoint, response, answer)
+        if answer.status == 200:
+            return decode(answer.body, request)
+        return self._not_ok(endpoint, answer)
 
-    def _not_ok(self, endpoint: Endpoint, response: aiohttp.ClientResponse, body: bytes) -> Fault:
-        status = response.status
-        what = f"{status} {response.reason or ''}".strip()[:60]
+    def _not_ok(self, endpoint: Endpoint, answer: Answer) -> Fault:
+        status, body = answer.status, answer.body
+        what = f"{status} {answer.reason}".strip()[:60]
         if status in _OVERLOADED and b"insufficient_quota" not in body:
-            return Fault("overloaded", what, retry_after(response.headers, time.time()))
+            return Fault("overloaded", what, retry_after(answer.headers, time.time()))
         if status in _MOMENTARY or status >= 500:
             return Fault("broken", what)
         if status == 400 and endpoint.token_field == "max_tokens" and b"max_completion_tokens" in body:
