@@ -176,6 +176,15 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class SingleEngine(Engine, Protocol):
+    """An engine whose batch is one and that can answer in place: all that `complete` promises, for one request."""
+
+    async def answer(self, request: Request) -> Reply:
+        """What `complete` would yield for this request alone, or the error it would raise."""
+        ...
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Texts to vectors. `identity` enters the fingerprint of what is made with it."""
 

@@ -89,6 +89,17 @@ class Vllm:
             await self._bring_down()
             self._state.restarts = 0
 
+    async def answer(self, request: Request) -> Reply:
+        """Answer one request in place; a server that died is started once more."""
+        while True:
+            await self.start()
+            client = self._state.client
+            assert client is not None
+            try:
+                return await client.answer(request)
+            except EngineDown as error:
+                await self._revive(client, error)
+
     async def complete(self, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Reply]]:
         """Answer the requests, each as soon as it is known; a server that died is started once more."""
         left = dict(enumerate(requests))

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from pydantic import BaseModel, ConfigDict
 
-from mashbill.engine import Engine, Reply, Request, Sampling, canonical_json, system, user
+from mashbill.engine import Engine, Reply, Request, Sampling, SingleEngine, canonical_json, system, user
 from mashbill.errors import EngineRefused
 from tests.contract.engines_under_test import openai, scripted, transformers, vllm
 
@@ -92,6 +92,12 @@ async def test_every_request_is_answered_once_with_its_own_reply(engine: Engine)
 
 async def test_nothing_asked_nothing_answered(engine: Engine) -> None:
     assert await replies(engine) == []
+
+
+async def test_what_is_answered_in_place_is_what_a_batch_of_one_gives(engine: Engine) -> None:
+    if isinstance(engine, SingleEngine):
+        assert engine.batch == 1
+        assert await engine.answer(ASK) == await reply(engine, ASK)
 
 
 async def test_max_tokens_cuts(engine: Engine) -> None:
