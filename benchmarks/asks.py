@@ -35,7 +35,7 @@ from mashbill.engine import Request, Sampling, user
 from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Reject, to_table
-from mashbill.runtime import Runtime
+from mashbill.runtime import Runtime, spare_collector
 from mashbill.step import Generator, Prompt
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 from synth.engines.openai import Openai
@@ -219,6 +219,7 @@ def main() -> None:
     if options.serve:
         asyncio.run(serve())
         return
+    spare_collector()  # as the command line does; the bare loop has it too
     best = measure(options.requests, options.flight, options.repeats)
     print(f"{options.requests} requests, {options.flight} in flight, best of {options.repeats}, {os.cpu_count()} cores")
     print(f"{'':8} {'requests/s':>12} {'of bare':>8}")

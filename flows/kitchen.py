@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
 from mashbill.progress import Progress
 from mashbill.release import ReleasePlan, publish
-from mashbill.runtime import Runtime
+from mashbill.runtime import Runtime, spare_collector
 from mashbill.settings import Settings
 from mashbill.step import Step
 from mashbill.store import Stored
@@ -308,6 +307,5 @@ def run_stages(path: Path, settings: Settings, progress: Progress, stages: Calla
         except asyncio.CancelledError:
             raise Interrupted("stopped at once") from None
 
-    # What is imported by now lives to the end: full collections need not look at it (5 to 10 us an ask).
-    gc.freeze()
+    spare_collector()
     return asyncio.run(run())
