@@ -91,7 +91,9 @@ class PathSampler:
             ValueError: for a number out of its range.
             InputError: for an unknown relation to exclude, or a graph that has no edge left.
         """
-        self._checked()
+        check_numbers(self.hops, self.hop_weights, self.eps)
+        if self.max_tries < 1:
+            raise ValueError(f"max_tries is {self.max_tries}; it is 1 or more")
         self.walked = self.graph.without(self.exclude, taxonomic=self.exclude_taxonomic)
         if not self.walked.edges:
             left = f"{self.graph.edges:,} edges, all of excluded relations" if self.graph.edges else "no edges"
@@ -108,22 +110,6 @@ class PathSampler:
         self._pending: dict[str, npt.NDArray[np.int32]] = {}
         self._accepted: list[npt.NDArray[np.int32]] = []
         self._before: Counter[bytes] = Counter()
-
-    def _checked(self) -> None:
-        if not 1 <= self.hops <= MAX_HOPS:
-            raise ValueError(f"hops is {self.hops}; the longest path has 1 to {MAX_HOPS}")
-        if self.hop_weights and len(self.hop_weights) != self.hops:
-            raise ValueError(
-                f"hop_weights has {len(self.hop_weights)} numbers; wanted one for each of {self.hops} hops"
-            )
-        if any(not 0 <= one < float("inf") for one in self.hop_weights) or (
-            self.hop_weights and not sum(self.hop_weights)
-        ):
-            raise ValueError(f"hop_weights is {list(self.hop_weights)}; weights are 0 or more and not all 0")
-        if not 0 < self.eps < float("inf"):
-            raise ValueError(f"eps is {self.eps}; it is more than 0, and 1 in the paper")
-        if self.max_tries < 1:
-            raise ValueError(f"max_tries is {self.max_tries}; it is 1 or more")
 
     def sample(self) -> Path:
         """The next path, counted until it is committed or released.
@@ -235,3 +221,19 @@ def _blank(walks: Walks) -> None:
     walks.nodes[:, 1:][beyond] = -1
     walks.edges[beyond] = -1
     walks.inverse[beyond] = False
+
+
+def check_numbers(hops: int, hop_weights: Sequence[float], eps: float) -> None:
+    """Refuse settings of a sampler that mean nothing.
+
+    Raises:
+        ValueError: saying which, and what it may be.
+    """
+    if not 1 <= hops <= MAX_HOPS:
+        raise ValueError(f"hops is {hops}; the longest path has 1 to {MAX_HOPS}")
+    if hop_weights and len(hop_weights) != hops:
+        raise ValueError(f"hop_weights has {len(hop_weights)} numbers; wanted one for each of {hops} hops")
+    if any(not 0 <= one < float("inf") for one in hop_weights) or (hop_weights and not sum(hop_weights)):
+        raise ValueError(f"hop_weights is {list(hop_weights)}; weights are 0 or more and not all 0")
+    if not 0 < eps < float("inf"):
+        raise ValueError(f"eps is {eps}; it is more than 0, and 1 in the paper")
