@@ -16,7 +16,7 @@ ARTICLES = frozenset({"the", "a", "an"})
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SIBILANT_PLURAL = ("xes", "ches", "shes", "sses", "zes")
 _ROMAN = re.compile(r"(?=[ivx])(?:x{0,3})(?:ix|iv|v?i{0,3})")
-_SMALL_WORDS = frozenset({"of", "the", "and", "for", "in", "on", "at", "to", "a", "an", "de", "la"})
+SMALL_WORDS = frozenset({"of", "the", "and", "for", "in", "on", "at", "to", "a", "an", "de", "la"})
 
 Words = tuple[str, ...]
 
@@ -127,7 +127,7 @@ def worth_asking(left: str, right: str) -> bool:
         return False
     if len(short) == 1 and short[0] in initials(long):
         return True
-    own = set(short) - _SMALL_WORDS
+    own = set(short) - SMALL_WORDS
     # At the end (Venn, Ora Venn) or at the start (diabetes, diabetes mellitus), as names are shortened.
     ends = long[-len(short) :] == short or long[: len(short)] == short
     return bool(own) and ends
@@ -141,6 +141,6 @@ def initials(words: list[str]) -> set[str]:
     """
     if len(words) < 2:
         return set()
-    large = [word for word in words if word not in _SMALL_WORDS]
+    large = [word for word in words if word not in SMALL_WORDS]
     made = {"".join(word[0] for word in kept) for kept in (words, large)}
     return {one for one in made if len(one) >= 2}

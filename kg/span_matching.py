@@ -32,38 +32,8 @@ OVERALL = 0.7
 FULL = ((2, 0.5), (4, 0.6))
 """Words of the gold part, and the least similarity of that part; the paper's, as is 0.7 for longer ones."""
 LONGER = 0.7
-STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "with",
-        "and",
-        "or",
-        "is",
-        "was",
-        "were",
-        "are",
-        "be",
-        "been",
-        "it",
-        "its",
-        "this",
-        "that",
-        "as",
-        "has",
-        "had",
-        "have",
-    ]
-)
+_STOP = "a an the of to in on at by for from with and or is was were are be been it its this that as has had have"
+STOP_WORDS = frozenset(_STOP.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

