@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from mashbill.matching.base import Matcher
 from mashbill.matching.final_answer import MARKERS, final_answer
-from mashbill.matching.load import Spec, available, matcher, matcher_of
+from mashbill.matching.load import Spec, available, matcher, matcher_of, spec_of
 from mashbill.matching.match import Match, Outcome
 
-__all__ = ["MARKERS", "Match", "Matcher", "Outcome", "Spec", "available", "final_answer", "matcher", "matcher_of"]
+__all__ = [
+    "MARKERS",
+    "Match",
+    "Matcher",
+    "Outcome",
+    "Spec",
+    "available",
+    "final_answer",
+    "matcher",
+    "matcher_of",
+    "spec_of",
+]

@@ -53,7 +53,7 @@ def matcher(name: str, /, **fields: Any) -> Matcher:
     if name not in known:
         raise RegistryError(f"no matcher is called {name!r}{nearest(name, known)}; there are: {', '.join(known)}")
     kind = known[name]
-    hints = _hints(kind)
+    hints = _hints(typing.cast(Any, kind))  # Any: mypy holds a dataclass type not to be hashable
     given = {}
     for key, value in fields.items():
         if key not in hints:

@@ -1,0 +1,231 @@
+r"""Find the equations of a worked text and check each.
+
+``"48 / 2 = <<48/2=24>>24 clips, so 48 clips + 24 clips = 73 clips"`` -> ``48/2=24`` right, as marked and as written
+out, and ``48 + 24=73`` wrong.
+
+Marked equations, GSM8K's ``<<…>>``, are taken whole. Others are read from the pieces of the text, where a number may
+have up to four words after it as its unit. What is not surely an equation is none: one with a letter for a number, one
+that goes on after a word such as "half of" or "plus", one without an operator. So a missed equation is likelier than a
+wrong alarm. An equation in two units of one measure ("1 hour - 20 minutes = 40 minutes") is right when its numbers are,
+and otherwise not judged.
+
+The tolerance is RFT's (Yuan et al. 2023, arXiv 2308.01825, its published code): 1e-3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice, pairwise
+from typing import Literal
+
+from mashbill.matching.arithmetic import Refused, evaluate, written
+from mashbill.matching.number_words import COUNTS
+from mashbill.matching.numeric import shown
+from mashbill.matching.units import measure_of, unit_of
+
+TOLERANCE = 1e-3
+MOST_EQUATIONS = 2000
+"""Looked at in one text, of either sort; a text with more is a model that repeats itself."""
+
+Outcome = Literal["right", "wrong", "unread", "unsure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One equation of a text and whether it holds."""
+
+    text: str
+    """In plain signs without units: ``48/2=24``."""
+    outcome: Outcome
+    """``unread``: no arithmetic though marked, or none that can be computed (``1/0``, ``9**9**9``); ``unsure``: its
+    numbers do not agree, but it counts in two units of one measure, or goes on."""
+    marked: bool
+    """Whether the text marked it, ``<<…>>``."""
+    detail: str = ""
+
+
+def equations(text: str, *, tolerance: float = TOLERANCE) -> tuple[Equation, ...]:
+    """Every equation of a text, checked: the marked ones in order, then those written out.
+
+    >>> [(one.text, one.outcome) for one in equations("He has 3 x 4 = <<3*4=12>>12 pens and x = 5 + y")]
+    [('3*4=12', 'right'), ('3*4=12', 'right')]
+    """
+    slack = Fraction(str(tolerance))
+    marked = [_of_marked(match[1], slack) for match in islice(_MARKED.finditer(text), MOST_EQUATIONS)]
+    return (*marked, *_written_out(_MARKED.sub("", text), slack))
+
+
+_MARKED = re.compile(r"<<([^<>\n]{1,600})>>")
+
+
+def _of_marked(inside: str, slack: Fraction) -> Equation:
+    sides = [side.strip() for side in inside.split("=")]
+    if len(sides) < 2:
+        return Equation(inside.strip(), "unread", True, "holds no equals sign")
+    outcome, detail, _ = _judge(sides, slack)
+    return Equation("=".join(sides), outcome, True, detail)
+
+
+def _judge(sides: Sequence[str], slack: Fraction) -> tuple[Outcome, str, bool]:
+    """Whether neighbouring sides are equal, why not, and whether all of it is arithmetic."""
+    try:
+        values = [evaluate(side) for side in sides]
+    except Refused as refused:
+        return "unread", str(refused), refused.reason not in ("not_arithmetic", "empty")
+    for (left, one), (right, two) in pairwise(zip(sides, values, strict=True)):
+        # "20 / 80 * 100 = 25%": the sign says what is counted, it does not divide again.
+        if abs(one - two) > slack and not (right.endswith("%") and abs(one - two * 100) <= slack):
+            return "wrong", f"{left[:60]} is {shown(one)}, not {right[:60]}", True
+    return "right", "", True
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+# A text as a string of codes, one for each of its pieces, so that the shape of an equation is a regular expression:
+# n number, w word, o operator, s sign, ( ), p percent, m money, e equals, v a letter that stands for a number,
+# k a word that computes, b anything else.
+_PIECE = re.compile(
+    r"(?P<n>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
+    r"|(?P<w>[^\W\d_]+(?:['’/-][^\W\d_]+)*)|(?P<o>\*\*|//|[-+*/^])|(?P<p>%)|(?P<m>[$€£¢])|(?P<l>\()|(?P<r>\))"
+    r"|(?P<e>(?<![<>!=:])=(?![=>]))|(?P<b>\n|[^\s])"
+)
+_ITEM = r"s?\({0,40}s?m?s?np?m?w{0,4}(?:\){1,40}w{0,4})?"
+_EXPRESSION = rf"(?>{_ITEM}(?:o{_ITEM})*)"
+_EQUATION = re.compile(rf"(?<![onpmkvs()]){_EXPRESSION}(?:e{_EXPRESSION}){{1,50}}(?![vnpk(])")
+_COMPUTES = frozenset(
+    [
+        "plus",
+        "minus",
+        "times",
+        "over",
+        "by",
+        "from",
+        "half",
+        "twice",
+        "double",
+        "triple",
+        "thrice",
+        "quarter",
+        "third",
+        "less",
+        "more",
+        "than",
+        "squared",
+        "cubed",
+    ]
+)
+_SHARES = frozenset(
+    [
+        "half",
+        "third",
+        "thirds",
+        "quarter",
+        "quarters",
+        "fourth",
+        "fourths",
+        "fifth",
+        "fifths",
+        "percent",
+        "number",
+        "numbers",
+    ]
+)
+_LETTER_UNITS = frozenset("amghsl")
+
+_LIST_MARK = re.compile(r"^[ \t]*(?:\(?\d{1,3}[.)]|[-*+•])[ \t]+", re.MULTILINE)
+_LATEX = (
+    (re.compile(r"\\(?:times|cdot)(?![a-zA-Z])"), "*"),
+    (re.compile(r"\\div(?![a-zA-Z])"), "/"),
+    (re.compile(r"\\(?:text|mathrm)\s?\{([^{}\n]{0,60})\}"), r" \1 "),
+    (re.compile(r"\\[dt]?frac\s?\{([^{}\n]{1,60})\}\s?\{([^{}\n]{1,60})\}"), r"(\1)/(\2)"),
+    (re.compile(r"\\([%$])"), r"\1"),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\*\*(?!\s?[\d(])|(?<![\d)\s])\*\*"), " "),  # Markdown's bold, not a power
+)
+_MIXED = re.compile(r"((?:^|[-+*/=(])[^\S\n]*)(\d{1,3})[^\S\n]+(\d{1,2})/(\d{1,2})(?![\d/])", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    code: str
+    text: str
+    glued: bool
+    """Whether no space stands before it."""
+
+
+def _pieces(text: str) -> list[_Piece]:
+    for pattern, plain in _LATEX:
+        text = pattern.sub(plain, text)
+    text = _MIXED.sub(_as_sum, written(_LIST_MARK.sub("\n", text), money=False))
+    pieces, end = list[_Piece](), -1
+    for match in _PIECE.finditer(text):
+        code = {"l": "(", "r": ")"}.get(match.lastgroup or "", match.lastgroup or "")
+        glued, end = match.start() == end, match.end()
+        before = pieces[-1] if pieces else _Piece("b", "", False)
+        if code == "w":
+            code = _code_of_word(match[0].lower(), before, glued)
+        elif match[0] == "-" and before.code in "be(o":
+            code = "s"
+        elif code == "(" and glued and before.code in "np)":
+            pieces.append(_Piece("o", "*", True))  # 44(.50)
+        pieces.append(_Piece(code, match[0], glued))
+    return pieces
+
+
+def _as_sum(match: re.Match[str]) -> str:
+    """``1 1/2`` as ``(1+1/2)``, where it is a proper fraction."""
+    before, whole, up, low = match.groups()
+    return f"{before}({whole}+{up}/{low})" if int(up) < int(low) else match[0]
+
+
+def _code_of_word(word: str, before: _Piece, glued: bool) -> str:
+    if len(word) == 1 and (glued or word not in _LETTER_UNITS):
+        return "v"
+    if word in COUNTS or word in _COMPUTES:
+        return "k"
+    # "a total of 3 + 4" adds; "a third of 3 + 4" does something else.
+    return "k" if word == "of" and (before.code in "np)k" or before.text.lower() in _SHARES) else "w"
+
+
+def _written_out(text: str, slack: Fraction) -> list[Equation]:
+    pieces = _pieces(text)
+    codes = "".join(piece.code for piece in pieces)
+    found = []
+    for match in islice(_EQUATION.finditer(codes), MOST_EQUATIONS):
+        inside = pieces[match.start() : match.end()]
+        one = _of_pieces(inside, slack, goes_on=codes[match.end() : match.end() + 1] == "o")
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def _of_pieces(pieces: Sequence[_Piece], slack: Fraction, *, goes_on: bool) -> Equation | None:
+    if all(piece.code != "o" for piece in pieces):
+        return None
+    sides = "".join(piece.text for piece in pieces if piece.code not in "wm").split("=")
+    sides[0], sides[-1] = _opened(sides[0]), _closed(sides[-1])
+    outcome, detail, arithmetic = _judge(sides, slack)
+    if not arithmetic:
+        return None
+    units = {unit for piece in pieces if piece.code in "wm" and (unit := unit_of(piece.text))}
+    if outcome == "wrong" and (goes_on or len(units) > len({measure_of(unit) for unit in units})):
+        outcome, detail = "unsure", f"{detail}, but it goes on or counts in {' and '.join(sorted(units)) or 'words'}"
+    return Equation("=".join(sides), outcome, False, detail)
+
+
+def _opened(side: str) -> str:
+    """Without the parentheses that the whole equation stands in."""
+    while side.startswith("(") and side.count("(") > side.count(")"):
+        side = side[1:]
+    return side
+
+
+def _closed(side: str) -> str:
+    while side.endswith(")") and side.count(")") > side.count("("):
+        side = side[:-1]
+    return side
