@@ -37,6 +37,8 @@ class Coverage:
     """Inequality of how often each reachable node stands on a path: 0 all alike, near 1 a few have all."""
     curve: tuple[tuple[int, float], ...]
     """After so many paths, this share of the reachable nodes was covered."""
+    lorenz: tuple[tuple[float, float], ...]
+    """This share of the reachable nodes, the rarest first, has this share of the places on paths."""
 
     @property
     def share(self) -> float:
@@ -58,17 +60,20 @@ class Coverage:
         counts = np.bincount(flat[flat >= 0], minlength=nodes)
         found, first = np.unique(flat, return_index=True)
         firsts = np.sort(first[found >= 0] // width)
+        seen = counts[counts > 0]
+        counts = np.sort(np.concatenate([np.zeros(max(reachable - len(seen), 0), np.int64), seen]))
         return cls(
             paths=len(rows),
             nodes=nodes,
             reachable=reachable,
-            covered=int(np.count_nonzero(counts)),
+            covered=len(seen),
             hops={
                 int(length): int(count) for length, count in zip(*np.unique(lengths, return_counts=True), strict=True)
             },
             distinct=len(np.unique(rows, axis=0)) if len(rows) else 0,
-            gini=gini(np.concatenate([counts[counts > 0], np.zeros(reachable - np.count_nonzero(counts), int)])),
+            gini=gini(counts),
             curve=_curve(firsts, len(rows), reachable),
+            lorenz=_lorenz(counts),
         )
 
     def as_notes(self) -> dict[str, Any]:
@@ -105,6 +110,15 @@ def _curve(firsts: npt.NDArray[Any], paths: int, reachable: int) -> tuple[tuple[
     at = np.unique(np.linspace(1, paths, min(POINTS, paths)).round().astype(np.int64))
     covered = np.searchsorted(firsts, at, side="left")  # path k of 0, 1, … is the (k + 1)-th
     return tuple(zip(at.tolist(), (covered / reachable).tolist(), strict=True))
+
+
+def _lorenz(ordered: npt.NDArray[Any]) -> tuple[tuple[float, float], ...]:
+    total = int(ordered.sum())
+    if not total:
+        return ()
+    shares = np.concatenate([[0.0], np.cumsum(ordered) / total])
+    at = np.unique(np.linspace(0, len(ordered), min(POINTS, len(ordered)) + 1).round().astype(np.int64))
+    return tuple(zip((at / len(ordered)).tolist(), shares[at].tolist(), strict=True))
 
 
 def _widened(rows: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
