@@ -3,7 +3,8 @@
 `checkpoints/step-00000200.pt` holds the model, the optimiser, the number of steps done and what run it belongs to.
 There is no state of the data, since the order is in the plan and the place in it is the step; and none of a random
 generator, since each step seeds its own from the recipe's seed and the step's number. The names of the weights are
-the model's own, so a checkpoint written by two processes is read by one or by eight.
+the model's own, so a checkpoint written by two processes is read by one or by eight. Weights that are not trained are
+not in it: with LoRA a checkpoint is as small as the adapter.
 """
 
 from __future__ import annotations
@@ -27,10 +28,24 @@ from transformers import PreTrainedModel
 
 from mashbill.errors import StoreError
 from mashbill.store import replacing
+from train.identity import differing
 from train.world import World
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8})\.pt")
+
+
+def frozen(model: PreTrainedModel) -> bool:
+    """Whether some weights are not trained."""
+    return not all(weight.requires_grad for weight in model.parameters())
+
+
+def trained(model: PreTrainedModel, state: dict[str, Any]) -> dict[str, Any]:
+    """Of a model's state what training changes; all of it where no weight is frozen."""
+    if not frozen(model):
+        return state
+    names = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: value for name, value in state.items() if name in names}
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class Checkpoints:
             "format": FORMAT,
             "step": step,
             "identity": dict(self.identity),
-            "model": get_model_state_dict(model, options=options),
+            "model": trained(model, get_model_state_dict(model, options=options)),
             "optimiser": get_optimizer_state_dict(model, optimiser, options=options),
         }
         if not world.first:
@@ -86,7 +101,7 @@ class Checkpoints:
             return 0
         file = self.file(steps[-1])
         state = self._read(file)
-        options = StateDictOptions(full_state_dict=True)
+        options = StateDictOptions(full_state_dict=True, strict=not frozen(model))
         set_model_state_dict(model, state["model"], options=options)
         set_optimizer_state_dict(model, optimiser, state["optimiser"], options=options)
         return int(state["step"])
@@ -99,7 +114,7 @@ class Checkpoints:
             raise StoreError(f"{file}: cannot be read ({error}); remove it to go on from the one before") from error
         if state.get("format") != FORMAT:
             raise StoreError(f"{file}: has format {state.get('format')}, this version reads {FORMAT}; train anew")
-        other = [part for part, value in self.identity.items() if state["identity"].get(part) != value]
+        other = differing(self.identity, state["identity"])
         if other:
             raise StoreError(
                 f"{file}: belongs to another run, not the same in: {', '.join(other)}; "

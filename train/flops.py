@@ -18,6 +18,9 @@ MFU_FORMULA = (
 )
 
 
+FROZEN_FORMULA = MFU_FORMULA + "; less 2*frozen: a weight that is not trained has no gradient of its own"
+
+
 @dataclass(frozen=True)
 class FlopCount:
     """The dimensions that decide a model's cost."""
@@ -26,6 +29,8 @@ class FlopCount:
     head: int
     layers: int
     attention_width: int
+    frozen: int = 0
+    """Of body and head: weights without a gradient of their own, which saves a third of their cost."""
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> FlopCount:
@@ -37,11 +42,22 @@ class FlopCount:
         heads = config.num_attention_heads
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
         body = sum(parameter.numel() for parameter in model.parameters()) - outside
-        return cls(body, output.numel(), config.num_hidden_layers, heads * head_dim)
+        still = [one for one in model.parameters() if not one.requires_grad and one is not embedding]
+        frozen = sum(one.numel() for one in still)
+        # A tied table is an embedding, which costs nothing, and the head, which does.
+        frozen += output.numel() if output is embedding and not output.requires_grad else 0
+        return cls(body, output.numel(), config.num_hidden_layers, heads * head_dim, frozen)
+
+    @property
+    def formula(self) -> str:
+        """How MFU is computed from it, in words."""
+        return FROZEN_FORMULA if self.frozen else MFU_FORMULA
 
     def per_token(self, mean_segment: float) -> float:
         """FLOPs of one token, forward and backward."""
-        return 6.0 * (self.body + self.head) + 6.0 * self.layers * self.attention_width * mean_segment
+        return (
+            6.0 * (self.body + self.head) - 2.0 * self.frozen + 6.0 * self.layers * self.attention_width * mean_segment
+        )
 
 
 def mean_segment(lengths: npt.NDArray[np.int64]) -> float:

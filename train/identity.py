@@ -5,13 +5,14 @@ A path is where, not what, so a student given by path counts by the digests of i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mashbill.errors import InputError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import file_digest
 from train.plan_manifest import PlanManifest
-from train.recipe import BYTES, StudentSpec, TrainRecipe
+from train.recipe import BYTES, Lora, StudentSpec, TrainRecipe
 
 _COUNTED = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
 
@@ -50,6 +51,27 @@ def _digests(path: Path, patterns: tuple[str, ...]) -> dict[str, str]:
     return {file.name: file_digest(file) for file in found}
 
 
-def run_identity(manifest: PlanManifest, student: StudentSpec, recipe: TrainRecipe) -> dict[str, str]:
+def template_identity(spec: StudentSpec) -> str:
+    """The hash of what decides a student's chat template, which is no part of its weights."""
+    if spec.model:
+        return student_identity(spec)
+    place = Path(spec.tokenizer or BYTES) if spec.scratch else checkpoint_dir(spec)
+    files = [place / name for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")]
+    return fingerprint({file.name: file_digest(file) for file in files if file.is_file()})
+
+
+def run_identity(
+    manifest: PlanManifest, student: StudentSpec, recipe: TrainRecipe, lora: Lora | None = None
+) -> dict[str, str]:
     """What a checkpoint must agree with, part by part, so that a refusal can say which part differs."""
-    return {"plan": manifest.hash, "student": student_identity(student), "recipe": fingerprint(recipe)}
+    whole = {"plan": manifest.hash, "student": student_identity(student), "recipe": fingerprint(recipe)}
+    return whole if lora is None else {**whole, "lora": fingerprint(lora)}
+
+
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """The parts in which two runs differ, one that only one of them has included.
+
+    >>> differing({"plan": "a", "recipe": "b"}, {"plan": "a", "recipe": "c", "lora": "d"})
+    ['recipe', 'lora']
+    """
+    return [part for part in {**one, **other} if one.get(part) != other.get(part)]

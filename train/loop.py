@@ -22,7 +22,7 @@ from mashbill.errors import BillError, UserError
 from mashbill.fingerprint import seed_of
 from train.batches import PlanReader
 from train.checkpoint import Checkpoints
-from train.flops import MFU_FORMULA, FlopCount, mean_segment
+from train.flops import FlopCount, mean_segment
 from train.hardware import Hardware
 from train.losses import sums_by_group, token_losses, weighted
 from train.metrics import MetricsFile
@@ -232,7 +232,7 @@ def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
     }
     if measured.views:
         line["view_loss"] = dict(measured.views)
-    return line | ({"mfu_formula": MFU_FORMULA, "device": _device_name(loop.device)} if step == 0 else {})
+    return line | ({"mfu_formula": loop.flops.formula, "device": _device_name(loop.device)} if step == 0 else {})
 
 
 def _device_name(device: torch.device) -> str:

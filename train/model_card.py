@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import yaml
 
 from train.plan_manifest import PlanManifest
-from train.recipe import StudentSpec, TrainRecipe
+from train.recipe import Lora, StudentSpec, TrainRecipe
 from train.result import TrainResult
+from train.taught import taught
 
 CARD = "README.md"
 NOT_EVALUATED = "Not evaluated yet."
@@ -67,6 +68,7 @@ def model_card(
     evaluation: Sequence[Sequence[str]] = (),
     license: str = "",
     base_repo: str = "",
+    lora: Lora | None = None,
 ) -> str:
     """The card as Markdown.
 
@@ -75,19 +77,21 @@ def model_card(
     what the plan was made from; `data` says it stream by stream, with the release beside it.
     """
     parts = [
-        _header(result, license, base_repo),
+        _header(result, manifest, license, base_repo),
         f"# {result.student}, trained further" if not student.scratch else "# A student trained from scratch",
         _lineage(result, manifest, student, dataset, data),
         "## Data\n\n" + _streams(manifest),
-        "## Recipe\n\n" + _recipe(manifest, recipe),
+        *([] if manifest.supervised is None else ["## What it was taught\n\n" + taught(manifest)]),
+        "## Recipe\n\n" + _recipe(manifest, recipe, lora),
         "## Training\n\n" + _training(result),
         "## Evaluation\n\n" + (_table(EVALUATION, evaluation) if evaluation else NOT_EVALUATED),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _header(result: TrainResult, license: str, base_repo: str) -> str:
-    tags = ["mashbill", "continued-pretraining", "synthetic-data"]
+def _header(result: TrainResult, manifest: PlanManifest, license: str, base_repo: str) -> str:
+    how = "continued-pretraining" if manifest.supervised is None else "supervised-fine-tuning"
+    tags = ["mashbill", how, "synthetic-data", *([] if result.trained is None else ["lora"])]
     fields: dict[str, object] = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
@@ -111,6 +115,7 @@ def _lineage(
         ("plan", f"`{manifest.hash}`"),
         ("run", f"`{result.fingerprint}`"),
         ("parameters", f"{result.parameters:,}"),
+        *([] if result.trained is None else [("parameters trained (LoRA, then merged)", f"{result.trained:,}")]),
     ]
     return _table(("what", "which"), rows)
 
@@ -124,7 +129,7 @@ def _streams(manifest: PlanManifest) -> str:
     return f"{table}\n\n{manifest.tokens:,} tokens in {manifest.rows:,} packed rows of {manifest.sequence_length:,}."
 
 
-def _recipe(manifest: PlanManifest, recipe: TrainRecipe) -> str:
+def _recipe(manifest: PlanManifest, recipe: TrainRecipe, lora: Lora | None) -> str:
     settings: Mapping[str, object] = {
         "sequence_length": manifest.sequence_length,
         "batch": f"{manifest.batch} sequences",
@@ -133,8 +138,14 @@ def _recipe(manifest: PlanManifest, recipe: TrainRecipe) -> str:
         "schedule": "linear warm-up, cosine decay",
         **dataclasses.asdict(recipe),
         "plan_seed": manifest.spec.get("seed"),
+        **({} if lora is None else _lora(lora)),
     }
     return _table(("setting", "value"), [(name, f"{value}") for name, value in settings.items()])
+
+
+def _lora(lora: Lora) -> dict[str, object]:
+    fields = {f"lora_{name}": value for name, value in dataclasses.asdict(lora).items()}
+    return fields | {"lora_targets": ", ".join(lora.targets) or "every linear layer but the head"}
 
 
 def _training(result: TrainResult) -> str:

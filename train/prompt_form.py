@@ -37,7 +37,10 @@ _DAY = datetime.date(2024, 7, 26)
 class PromptForm(Protocol):
     """A template over a tokenizer."""
 
-    spec: Supervision
+    @property
+    def spec(self) -> Supervision:
+        """What decides it, besides the tokenizer."""
+        ...
 
     def prompt(self, asked: Asked, view: str = PREDICT) -> str:
         """What the student is given; `PREDICT` is the view of use, for any target."""

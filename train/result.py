@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mashbill.errors import StoreError
 from mashbill.store import write_json
+from train.identity import differing
 
 RESULT = "result.json"
-MODEL, CHECKPOINTS, METRICS = "model", "checkpoints", "metrics.jsonl"
+MODEL, ADAPTER, CHECKPOINTS, METRICS = "model", "adapter", "checkpoints", "metrics.jsonl"
 
 
 class TrainResult(BaseModel):
@@ -25,11 +26,14 @@ class TrainResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run: dict[str, str]
-    """What was run: the hashes of plan, student and recipe."""
+    """What was run: the hashes of plan, student and recipe, and of LoRA's settings where there are any."""
     fingerprint: str
     """All of `run` in one."""
     student: str
     parameters: int
+    """Of the student; what LoRA adds to train it is not counted."""
+    trained: int | None = None
+    """Weights that were trained, where that is not all of them; else None, and not written."""
     steps: int
     tokens: int
     first_loss: float
@@ -41,10 +45,19 @@ class TrainResult(BaseModel):
     out: Path
     """Where it lies; not part of the file."""
 
+    @model_serializer(mode="wrap")
+    def _without_what_it_is_not(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: value for name, value in whole(self).items() if name != "trained" or value is not None}
+
     @property
     def model_dir(self) -> Path:
-        """The trained student, a Hugging Face checkpoint."""
+        """The trained student, a Hugging Face checkpoint; with LoRA its updates are merged into it."""
         return self.out / MODEL
+
+    @property
+    def adapter_dir(self) -> Path:
+        """With LoRA: the updates alone, as PEFT reads them."""
+        return self.out / ADAPTER
 
     @property
     def metrics(self) -> Path:
@@ -69,8 +82,7 @@ class TrainResult(BaseModel):
             found = cls.model_validate({**_json(file), "out": out})
         except ValidationError as error:
             raise StoreError(f"{file}: is not a result this version can read: {error}") from error
-        other = [part for part, value in (run or {}).items() if found.run.get(part) != value]
-        if other:
+        if run is not None and (other := differing(run, found.run)):
             raise StoreError(
                 f"{out}: holds a finished run whose {' and '.join(other)} differ from what is asked; "
                 "give another output directory, or remove that one"

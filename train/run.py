@@ -7,8 +7,9 @@
 >>> result.final_loss, result.model_dir  # doctest: +SKIP
 (2.87, PosixPath('runs/x/student/model'))
 
-`out` gets ``checkpoints/``, ``metrics.jsonl``, ``model/`` (a Hugging Face checkpoint with its card) and, last,
-``result.json``. A finished `out` is returned at once, without torch; an unfinished one goes on from its checkpoint.
+`out` gets ``checkpoints/``, ``metrics.jsonl``, ``model/`` (a Hugging Face checkpoint with its card), with LoRA
+``adapter/``, and, last, ``result.json``. A finished `out` is returned at once, without torch; an unfinished one goes
+on from its checkpoint.
 Under torchrun every process calls this with the same arguments, and all see the same `out`.
 """
 
@@ -18,7 +19,7 @@ import contextlib
 import shutil
 import statistics
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mashbill.errors import BillError
@@ -29,8 +30,9 @@ from train.identity import run_identity
 from train.metrics import MetricsFile, read_metrics
 from train.model_card import CARD, model_card
 from train.plan_manifest import PlanManifest
-from train.recipe import StudentSpec, TrainRecipe
-from train.result import CHECKPOINTS, METRICS, MODEL, TrainResult
+from train.recipe import Lora, StudentSpec, TrainRecipe
+from train.result import ADAPTER, CHECKPOINTS, METRICS, MODEL, TrainResult
+from train.supervision import Supervision, write_supervision
 from train.world import World
 
 if typing.TYPE_CHECKING:
@@ -51,18 +53,20 @@ def train_student(
     out: Path,
     progress: Callable[[dict[str, object]], None] | None = None,
     dataset: str = "",
+    lora: Lora | None = None,
 ) -> TrainResult:
     """Train a student on a plan, or go on where a killed run stopped.
 
-    `dataset` is the fingerprint of the data set that the plan was made from, for the model card. `progress` gets
-    each line of the metrics with the number of `steps` in all.
+    The plan says whether it is continued pretraining on texts or supervised tuning; `lora` trains low-rank updates in
+    place of all weights. `dataset` is the fingerprint of the data set that the plan was made from, for the model card.
+    `progress` gets each line of the metrics with the number of `steps` in all.
 
     Raises:
         StoreError: when the plan is unfinished, or `out` holds another run.
         BillError: when the plan was made with another tokenizer than the student's.
     """
     manifest = PlanManifest.read(plan_dir)
-    run = run_identity(manifest, student, recipe)
+    run = run_identity(manifest, student, recipe, lora)
     finished = TrainResult.read(out, run)
     if finished:
         return finished
@@ -72,17 +76,29 @@ def train_student(
     loaded = load_student(student, attention=hardware.attention, context=manifest.sequence_length)
     _check_tokenizer(manifest, student, loaded)
     world = World.from_environment()
-    parameters = int(loaded.model.num_parameters())
-    _train(plan_dir, loaded, recipe, hardware, out, run, world, progress)
-    result = _summary(out, manifest, run, student.name, parameters)
+    parameters, trained = int(loaded.model.num_parameters()), None
+    if lora is not None:
+        from train.adapter import attach, trained_count
+
+        attach(loaded.model, lora)
+        trained = trained_count(loaded.model)
+    weights = _train(plan_dir, loaded, recipe, hardware, out, run, world, progress)
     if world.first:
-        card = model_card(result, manifest, student, recipe, dataset=dataset)
+        if lora is not None and weights is not None:
+            loaded = _merged(student, manifest, hardware, lora, weights, out)
+            weights = None
+        _save_model(loaded, out, weights, manifest)
+    result = _summary(out, manifest, run, student.name, parameters, trained)
+    if world.first:
+        card = model_card(result, manifest, student, recipe, dataset=dataset, lora=lora)
         write_bytes(result.model_dir / CARD, card.encode())
         result.write()
     return result
 
 
-def _summary(out: Path, manifest: PlanManifest, run: dict[str, str], student: str, parameters: int) -> TrainResult:
+def _summary(
+    out: Path, manifest: PlanManifest, run: dict[str, str], student: str, parameters: int, trained: int | None
+) -> TrainResult:
     """The result, from the metrics of all its lives: a resumed run sums up to what one life would have."""
     lines = read_metrics(out / METRICS)
     losses = [typing.cast(float, line["loss"]) for line in lines]
@@ -92,6 +108,7 @@ def _summary(out: Path, manifest: PlanManifest, run: dict[str, str], student: st
         fingerprint=fingerprint(run),
         student=student,
         parameters=parameters,
+        trained=trained,
         steps=manifest.steps,
         tokens=manifest.tokens,
         first_loss=losses[0],
@@ -119,9 +136,10 @@ def _train(
     run: dict[str, str],
     world: World,
     progress: Callable[[dict[str, object]], None] | None,
-) -> None:
+) -> dict[str, torch.Tensor] | None:
+    """Take the steps; what is to be saved, where that is not the model as it stands."""
     from train.batches import PlanReader
-    from train.checkpoint import Checkpoints
+    from train.checkpoint import Checkpoints, frozen
     from train.loop import Loop, pick_device, run_loop
     from train.shard import gathered, joined
 
@@ -132,17 +150,45 @@ def _train(
         first = MetricsFile(out / METRICS, steps_done=done) if world.first else contextlib.nullcontext()
         with first as metrics:
             run_loop(loop, checkpoints, metrics, first=done, progress=progress)
-        weights = gathered(student.model, world)
-    if world.first:
-        _save_model(student, out, weights)
+        if frozen(student.model):
+            from train.adapter import trained_weights
+
+            return trained_weights(student.model)
+        return gathered(student.model, world)
 
 
-def _save_model(student: Student, out: Path, weights: dict[str, torch.Tensor] | None) -> None:
-    """The checkpoint directory appears whole: written aside, renamed."""
+def _merged(
+    spec: StudentSpec,
+    manifest: PlanManifest,
+    hardware: Hardware,
+    lora: Lora,
+    weights: dict[str, torch.Tensor],
+    out: Path,
+) -> Student:
+    """The student with its updates added, over base weights loaded anew; the adapter is written on the way."""
+    from train.adapter import merged
+    from train.student import load_student
+
+    student = load_student(spec, attention=hardware.attention, context=manifest.sequence_length)
+    with _whole(out, ADAPTER) as aside:
+        merged(student.model, lora, weights, aside, spec.name)
+    return student
+
+
+def _save_model(student: Student, out: Path, weights: dict[str, torch.Tensor] | None, manifest: PlanManifest) -> None:
     from train.student import save_student
 
-    aside, final = out / f".{MODEL}.tmp", out / MODEL
+    with _whole(out, MODEL) as aside:
+        save_student(student, aside, weights)
+        if manifest.supervised is not None:
+            write_supervision(aside, Supervision(**typing.cast(typing.Any, manifest.supervised.spec)))
+
+
+@contextlib.contextmanager
+def _whole(out: Path, name: str) -> Iterator[Path]:
+    """A directory that appears whole: written aside, renamed."""
+    aside, final = out / f".{name}.tmp", out / name
     for stale in (aside, final):
         shutil.rmtree(stale, ignore_errors=True)
-    save_student(student, aside, weights)
+    yield aside
     aside.rename(final)

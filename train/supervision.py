@@ -17,15 +17,23 @@ sampling (2308.01825), whose student reasons before it answers.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
-from mashbill.errors import BillError
+from pydantic import TypeAdapter, ValidationError
+
+from mashbill.errors import BillError, StoreError
 from mashbill.records import QA, Instruction, Rationale, Record
+from mashbill.store import write_json
 
 Target = Literal["answer_only", "multitask", "full_cot"]
 TARGETS: tuple[Target, ...] = get_args(Target)
+
+PROMPTING = "prompting.json"
+"""Beside a tuned student's weights: how it is asked."""
 
 PREDICT, EXPLAIN = "predict", "explain"
 """The two views of one example under ``multitask``; any other target has one view, with no name."""
@@ -110,6 +118,28 @@ class Supervision:
         if self.target != "multitask":
             return 1.0
         return 1 - self.alpha if view == EXPLAIN else self.alpha
+
+
+def write_supervision(model_dir: Path, spec: Supervision) -> None:
+    """Say beside a student how it was asked in training, for whoever asks it next."""
+    write_json(model_dir / PROMPTING, dataclasses.asdict(spec))
+
+
+def read_supervision(model_dir: Path) -> Supervision | None:
+    """How a student was asked in training; None for one that was trained on texts.
+
+    `train.prompt_form.prompt_form` of it and the student's tokenizer makes the very prompts.
+
+    Raises:
+        StoreError: when the file cannot be read.
+    """
+    file = model_dir / PROMPTING
+    if not file.is_file():
+        return None
+    try:
+        return TypeAdapter(Supervision).validate_json(file.read_bytes())
+    except (ValidationError, BillError) as error:
+        raise StoreError(f"{file}: is not a supervision this version can read: {error}") from error
 
 
 def refusal(kind: type[Record], target: Target) -> str:
