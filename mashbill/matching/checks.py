@@ -11,6 +11,7 @@ What could not be checked is an ``error``, never a pass. The same checks as filt
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -131,12 +132,18 @@ def check_leaks(text: str, *, names: Sequence[str] = (), patterns: Mapping[str, 
     >>> check_leaks("The correct answer is marked as B.").detail
     "mentions_given_answer: 'The correct answer is marked as B.'"
     """
-    # By name: what a refusal looks like is known to the filter of refusals, and the kernel imports no filter.
-    refusal = load("step", "refusals")().reasons()["refusal"]
     hits = pl.select(text=pl.lit(text)).select(
-        **leak_expressions("text", names=names, patterns=patterns), refusal=refusal
+        **leak_expressions("text", names=names, patterns=patterns), refusal=_refusal()
     )
     for reason, (hit,) in hits.to_dict(as_series=False).items():
         if hit:
             return Verdict(name="leaks", outcome="fail", detail=f"{reason}: {text.strip()[:80]!r}")
     return Verdict(name="leaks", outcome="pass")
+
+
+@functools.cache
+def _refusal() -> pl.Expr:
+    # By name: what a refusal looks like is known to the filter of refusals, and the kernel imports no filter. Kept,
+    # since finding a step reads every step's file: a quarter of a second for each text.
+    found: pl.Expr = load("step", "refusals")().reasons()["refusal"]
+    return found
