@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from mashbill.ask import Ask
 from mashbill.errors import BadReply
 from mashbill.matching import Matcher
-from mashbill.matching.equations import equations
+from mashbill.matching.checks import check_arithmetic, check_leaks, reason_of
 from mashbill.records import QA, Verdict
 from mashbill.step import Step, settle
 from synth.graders import Case, Grading, check_graded
@@ -44,7 +44,10 @@ class Checking(Step):
     arithmetic: bool = True
     """Whether every equation that a rationale writes must hold (RFT, arXiv 2308.01825)."""
     leaks: bool = True
-    """Whether a rationale that speaks of what it was shown, of its author or of a marked answer is out."""
+    """Whether a rationale that refuses, or speaks of what it was shown or of an answer it was given, is out."""
+    names: tuple[str, ...] = ()
+    """Names of the teacher and its maker: a rationale that says one is out, or the student would take it for its own.
+    """
     same_language: bool = True
     """Whether a rationale in another language than its question is out."""
     max_words: int = 400
@@ -74,11 +77,10 @@ class Checking(Step):
             return attempt.rejected("too_long", f"{count} words, at most {self.max_words}")
         if self.same_language and (wrong := other_language(rationale, shown_question(record, ""))):
             return attempt.rejected("other_language", wrong)
-        for wanted, reason, verdict in (
-            (self.arithmetic, "wrong_arithmetic", check_arithmetic),
-            (self.leaks, "leak", check_leaks),
-        ):
-            attempt = _with(attempt, reason, verdict(rationale)) if wanted and attempt.usable else attempt
+        if self.arithmetic:
+            attempt = _with(attempt, check_arithmetic(rationale))
+        if self.leaks and attempt.usable:
+            attempt = _with(attempt, check_leaks(rationale, names=self.names))
         return attempt
 
     async def graded(self, attempt: Attempt, record: QA, gold: Sequence[str], grading: Grading, ask: Ask) -> Attempt:
@@ -152,16 +154,9 @@ def _answered(attempt: Attempt) -> Attempt:
     return attempt.rejected(reason, match.detail)
 
 
-def _with(attempt: Attempt, reason: str, verdict: Verdict) -> Attempt:
+def _with(attempt: Attempt, verdict: Verdict) -> Attempt:
+    """The attempt with a check's verdict, or out by it; that there was nothing to check is no verdict on it."""
     if verdict.passed:
         return dataclasses.replace(attempt, verdicts=(*attempt.verdicts, verdict))
-    return attempt.rejected(reason if verdict.outcome == "fail" else f"{reason}_unchecked", verdict.detail)
-
-
-def check_arithmetic(text: str) -> Verdict:
-    wrong = [one for one in equations(text) if one.outcome == "wrong"]
-    return Verdict(name="arithmetic", outcome="fail" if wrong else "pass", detail=wrong[0].detail if wrong else "")
-
-
-def check_leaks(text: str) -> Verdict:
-    return Verdict(name="leaks", outcome="pass")
+    reason = reason_of(verdict)
+    return attempt if reason == "nothing_to_check" else attempt.rejected(reason, verdict.detail)
