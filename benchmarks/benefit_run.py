@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from mashbill.asker import Asker
 from mashbill.engine import ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ledger import Ledger
-from mashbill.records import Document, Reject, to_table
+from mashbill.records import Document, Record, Reject, to_table
 from mashbill.runtime import Runtime
 from mashbill.step import Step
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
@@ -140,7 +141,7 @@ def prepare(arm: Arm) -> Prepared:
 
 async def _corpus(arm: Arm, world: World) -> Stored:
     root = arm.work / f"seed-{arm.seed}" / "store"
-    source = _source(root, [person.document for person in world.people])
+    source = stored_source(root, [person.document for person in world.people], Document)
     if arm.name == "raw":
         return source
     ledger = Ledger(root / "ledger.sqlite")
@@ -159,15 +160,16 @@ async def _corpus(arm: Arm, world: World) -> Stored:
         await ledger.close()
 
 
-def _source(root: Path, documents: list[Document]) -> Stored:
-    place = root / "read" / "people"
+def stored_source(root: Path, records: Sequence[Record], kind: type[Record]) -> Stored:
+    """Records that were never in a file, as a source would have stored them."""
+    place = root / "read" / kind.__name__.lower()
     rows, none = place / part_name(0), place / "rejects" / part_name(0)
-    write_parquet(rows, to_table(documents, Document))
+    write_parquet(rows, to_table(records, kind))
     write_parquet(none, to_table([], Reject))
-    counts = Counts(read=len(documents), attempts=len(documents), kept=len(documents))
+    counts = Counts(read=len(records), attempts=len(records), kept=len(records))
     part = PartEntry(name=rows.name, sha256=file_digest(rows), rejects_sha256=file_digest(none), counts=counts)
     manifest = Manifest(
-        step="read", kind="Document", fingerprint=part.sha256, identity={}, parts=(part,), counts=counts
+        step="read", kind=kind.__name__, fingerprint=part.sha256, identity={}, parts=(part,), counts=counts
     )
     write_json(place / "manifest.json", manifest.model_dump(mode="json"))
     return Stored.open(place)
