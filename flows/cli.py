@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.exits import Exits
+from flows.kg_cli import kg_app
 
 if TYPE_CHECKING:
     from mashbill.settings import Settings
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(kg_app, name="kg")
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
 Root = Annotated[

@@ -76,6 +76,10 @@ class Coverage:
             lorenz=_lorenz(counts),
         )
 
+    def paths_until(self, share: float) -> int | None:
+        """After how many paths so much of the reachable nodes was covered, to a point of the curve; None: never."""
+        return next((paths for paths, covered in self.curve if covered >= share), None)
+
     def as_notes(self) -> dict[str, Any]:
         """Plain values for a manifest."""
         return {
@@ -86,7 +90,7 @@ class Coverage:
             "gini": round(self.gini, 6),
             "distinct": self.distinct,
             "hops": {str(length): count for length, count in self.hops.items()},
-            "curve": [[paths, round(share, 6)] for paths, share in self.curve],
+            "paths_until": {f"{share:.0%}": self.paths_until(share) for share in (0.5, 0.9, 0.99, 1.0)},
         }
 
 

@@ -52,8 +52,10 @@ class Block:
         return 1 + len(self.shown) + (self.edges > len(self.shown))
 
 
-def neighbourhood(graph: Graph, name: str, most: int = 40) -> tuple[list[Block], list[Block]]:
-    """What points to a node and what it points to, by relation; about `most` neighbours are drawn on a side.
+def neighbourhood(
+    graph: Graph, name: str, *, most: int | None = None, each: int | None = None
+) -> tuple[list[Block], list[Block]]:
+    """What points to a node and what it points to, by relation: `most` neighbours a side, or `each` of a relation.
 
     Raises:
         InputError: when no node has that name, with the nearest.
@@ -62,12 +64,13 @@ def neighbourhood(graph: Graph, name: str, most: int = 40) -> tuple[list[Block],
     sides: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
     for hop in graph.hops(node):
         sides[not hop.inverse].setdefault(int(graph.relation[hop.edge]), []).append(hop.node)
-    return _blocks(graph, sides[0], most), _blocks(graph, sides[1], most)
+    return _blocks(graph, sides[0], most, each), _blocks(graph, sides[1], most, each)
 
 
-def _blocks(graph: Graph, side: Mapping[int, list[int]], most: int) -> list[Block]:
+def _blocks(graph: Graph, side: Mapping[int, list[int]], most: int | None, each: int | None) -> list[Block]:
     order = sorted(side, key=lambda code: (-len(side[code]), graph.relations[code].name))
-    limits = _shared([len(side[code]) for code in order], most)
+    sizes = [len(side[code]) for code in order]
+    limits = [size if each is None else each for size in sizes] if most is None else _shared(sizes, most)
     return [
         Block(
             relation=graph.relations[code].name,
@@ -102,7 +105,7 @@ def draw_neighbourhood(graph: Graph, name: str, path: Path, *, most: int = 40) -
         StoreError: when the file cannot be written.
     """
     _known(path)
-    left, right = neighbourhood(graph, name, most)
+    left, right = neighbourhood(graph, name, most=most)
     rows = max(sum(block.rows for block in side) + len(side) for side in (left, right))
     height = max(rows + 1, 8) * ROW + 1.0
     figure = _figure(11, height)
