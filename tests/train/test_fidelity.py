@@ -50,7 +50,8 @@ def test_accuracy_can_rise_while_fidelity_falls() -> None:
     assert (copied.agreement.value, copied.kappa, copied.kappa_right) == (1.0, 1.0, 1.0)
     assert copied.corrected is not None
     assert averaged.corrected is not None
-    assert (copied.corrected.value, averaged.corrected.value) == (0.0, pytest.approx(2 / 3))
+    assert copied.corrected.value == 0.0
+    assert averaged.corrected.value == pytest.approx(2 / 3)
     assert averaged.agreement_where_wrong is not None
     assert averaged.agreement_where_wrong.value == 0.0
 
@@ -102,7 +103,8 @@ def test_shares_are_consistent_with_each_other(teacher: str, rng: object) -> Non
     assert found.kappa is None or found.kappa <= 1 + 1e-9
     again = laid(teacher, student)
     assert again.agreement == found.agreement
-    assert (again.kappa, again.kappa_right) == (pytest.approx(found.kappa), pytest.approx(found.kappa_right))
+    assert again.kappa == pytest.approx(found.kappa)
+    assert again.kappa_right == pytest.approx(found.kappa_right)
 
 
 def test_other_words_for_the_same_number_agree() -> None:
@@ -119,6 +121,7 @@ def test_likelihoods_of_options_are_predictions_with_shares() -> None:
     assert row.given == "abcdefgh"  # by characters; the probability itself is higher for the other
     prediction = of_marked([row], [question])["q0"]
     assert (prediction.answer, prediction.right) == ("ab", True)
+    assert prediction.confidence is not None
     assert prediction.confidence == pytest.approx(1 / (1 + math.exp(-2)))
     other = Prediction(answer="ab", right=True, confidence=0.5, shares=(0.5, 0.5))
     found = fidelity({"q0": prediction}, {"q0": other}, [question], judges([question]))
