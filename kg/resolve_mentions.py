@@ -35,9 +35,13 @@ class Thing:
         """The spelling read first, which documents added later do not change."""
         return next(iter(self.spellings))
 
-    def weight(self) -> tuple[int, int, str]:
-        """What a representative is chosen by: uses, length, and the name itself."""
-        return sum(self.spellings.values()), len(self.name), self.name
+    def weight(self) -> tuple[int, int, int, str]:
+        """What a representative is chosen by: words, letters, uses, and the key itself.
+
+        The fullest name stands for its group, not the one used most: Tesk is the same as Ammory Tesk and the same as
+        Jorrane Tesk, so a group that Tesk stood for would take both in.
+        """
+        return len(self.key.split()), len(self.key), sum(self.spellings.values()), self.key
 
 
 def best_name(spellings: Counter[str]) -> str:

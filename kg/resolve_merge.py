@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 Pair = tuple[int, int]
 
@@ -37,7 +38,7 @@ class Grouping:
 def group_names(
     same: Sequence[Pair],
     verdicts: Mapping[Pair, bool],
-    weights: Sequence[tuple[int, int, str]],
+    weights: Sequence[tuple[Any, ...]],
     kinds: Sequence[str],
     differ: Callable[[Pair], bool],
 ) -> Grouping:
@@ -77,7 +78,7 @@ def group_names(
 class _Groups:
     """Disjoint groups; a group is known by its representative."""
 
-    weights: Sequence[tuple[int, int, str]]
+    weights: Sequence[tuple[Any, ...]]
     kinds: Sequence[str]
     against: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     _home: dict[int, int] = field(default_factory=dict)

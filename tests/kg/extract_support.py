@@ -92,4 +92,4 @@ def edges(triples: Sequence[Any]) -> list[tuple[str, str, str]]:
 
 def question_in(request: Request) -> str:
     """What follows the text in a request."""
-    return "".join(request.messages[-1].parts[1:])
+    return "".join(request.messages[1].parts[1:])

@@ -115,7 +115,7 @@ async def test_the_schema_is_in_the_request_and_the_document_before_the_question
     one = json.loads(request.schema)["$defs"]["Stated"]
     assert one["properties"]["relation"]["enum"] == ["founded", "sold"]
     assert one["properties"]["head_type"]["enum"] == ["person"]
-    assert list(one["properties"])[0] == "evidence"
+    assert next(iter(one["properties"])) == "evidence"
     assert set(one["required"]) == set(one["properties"])
 
 
