@@ -10,7 +10,7 @@ Where they lie, under the root::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +32,15 @@ from mashbill.errors import BillError, Interrupted
 from mashbill.fingerprint import fingerprint
 from mashbill.release import ReleaseManifest, opened_shard
 from mashbill.store import MANIFEST, Stored, file_digest
-from train.identity import checkpoint_dir, student_identity
+from train.example_tokens import Rejected, Room, example_tables
+from train.examples import COLUMNS
+from train.identity import checkpoint_dir, student_identity, template_identity
 from train.plan import PlanSpec, build_plan
 from train.plan_manifest import PlanManifest
 from train.render import token_tables
 from train.result import TrainResult
 from train.run import train_student
+from train.supervised_plan import SUPERVISED_FORMAT, build_supervised_plan
 
 if TYPE_CHECKING:
     from train.evaluate import EvalResult
@@ -115,7 +118,7 @@ def report_identity(
         # In order: each arm is compared with the one before it.
         "arms": [] if training is None else list(training.plans),
         "plans": {} if training is None else {name: fingerprint(plan) for name, plan in training.plans.items()},
-        "recipe": "" if training is None else fingerprint((training.recipe, training.render)),
+        "recipe": "" if training is None else fingerprint(training.identity),
         "streams": {name: stored.manifest.fingerprint for name, stored in streams.items()},
         "questions": "" if evaluation is None else file_digest(evaluation.questions),
         "evaluation": "" if evaluation is None else fingerprint(evaluation.spec),
@@ -134,6 +137,7 @@ async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: st
         student_identity(training.student),
         {stream: one.manifest.fingerprint for stream, one in stored.items()},
         sorted(held_out),
+        *_supervised_identity(training),
     )
     folder = kitchen.root / "plans" / f"{kitchen.bill.name}-{name}" / fingerprint(identity)
     if not (folder / MANIFEST).is_file():
@@ -147,24 +151,48 @@ async def _stored_of(kitchen: Kitchen, training: Training, name: str) -> dict[st
     return {stream: streams[stream] for stream in [*spec.shares, *([spec.replay] if spec.replay else [])]}
 
 
+def _supervised_identity(training: Training) -> tuple[object, ...]:
+    """What else decides a supervised plan; nothing for a plan of texts."""
+    if training.supervision is None:
+        return ()
+    chat = template_identity(training.student) if training.supervision.template == "chat" else ""
+    return (SUPERVISED_FORMAT, training.supervision, chat)
+
+
 def _build(
     folder: Path, spec: PlanSpec, training: Training, stored: Mapping[str, Stored], held_out: frozenset[str]
 ) -> None:
+    from train.prompt_form import prompt_form
     from train.student import student_tokenizer
 
-    tokenizer = student_tokenizer(training.student)
-    tables = {
-        name: token_tables(_training_rows(one, held_out, name), tokenizer, training.render)
-        for name, one in stored.items()
-    }
-    build_plan(tables, spec=spec, out=folder, tokenizer=tokenizer.identity)
+    tokenizer, supervision = student_tokenizer(training.student), training.supervision
+    if supervision is None:
+        texts = {name: _training_rows(one, held_out, name, TEXTS) for name, one in stored.items()}
+        tables = {name: token_tables(rows, tokenizer, training.render) for name, rows in texts.items()}
+        build_plan(tables, spec=spec, out=folder, tokenizer=tokenizer.identity)
+        return
+    form, rejected = prompt_form(supervision, tokenizer), Rejected()
+    room = Room(
+        spec.sequence_length, spec.batch, min(spec.sequence_length, supervision.max_length or spec.sequence_length)
+    )
+    examples = {}
+    for name, one in stored.items():
+        kind = training.kinds[name]
+        rows = _training_rows(one, held_out, name, ("id", "source_id", "domain", *COLUMNS[kind]))
+        examples[name] = example_tables(rows, kind, form, room, stream=name, rejected=rejected)
+    build_supervised_plan(
+        examples, spec=spec, supervision=supervision, out=folder, tokenizer=tokenizer.identity, rejected=rejected
+    )
 
 
-def _training_rows(stored: Stored, held_out: frozenset[str], name: str) -> Iterator[pa.Table]:
+TEXTS = ("id", "source_id", "domain", "title", "text")
+
+
+def _training_rows(stored: Stored, held_out: frozenset[str], name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     kept = 0
     for index in range(len(stored)):
         stored.verify(index)
-        table = stored.table(index, ["id", "source_id", "domain", "title", "text"])
+        table = stored.table(index, list(columns))
         table = table.filter(pc.invert(pc.is_in(table.column("source_id"), pa.array(held_out, pa.string()))))
         kept += table.num_rows
         if table.num_rows:
@@ -196,7 +224,8 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
     manifest = PlanManifest.read(plan)
     stored = await _stored_of(kitchen, training, name)
     streams = {stream: one.manifest.fingerprint for stream, one in sorted(stored.items())}
-    run = fingerprint((manifest.hash, student_identity(training.student), training.recipe))
+    lora = () if training.lora is None else (training.lora,)
+    run = fingerprint((manifest.hash, student_identity(training.student), training.recipe, *lora))
     out = kitchen.root / "students" / f"{kitchen.bill.name}-{name}" / run
 
     def step(event: dict[str, object]) -> None:
@@ -213,6 +242,7 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
         out=out,
         progress=step,
         dataset=", ".join(f"{stream} {digest}" for stream, digest in streams.items()),
+        lora=training.lora,
     )
     return Arm(name, manifest, result, streams)
 

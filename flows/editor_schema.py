@@ -20,8 +20,9 @@ from mashbill.registry import available, load
 from mashbill.runtime import RejectPolicy
 from mashbill.step import Source
 from train.plan import PlanSpec
-from train.recipe import StudentSpec, TrainRecipe
+from train.recipe import Lora, StudentSpec, TrainRecipe
 from train.render import RenderSpec
+from train.supervision import Supervision
 
 NOT_IDENTITY = ("run", "_open")
 """Fields of engines that say how it runs; they come from the settings, not the bill."""
@@ -159,11 +160,14 @@ def _train() -> Schema:
         "replay": _said("General text against forgetting.", replay),
         "render": object_schema(RenderSpec),
         "arms": _said("Name -> streams by share; arms differ in this alone.", _map_of(arm)),
+        "lora": object_schema(Lora),
     }
+    supervised = object_schema(Supervision)["properties"]
     return {
         "type": "object",
-        "properties": {**plan, **object_schema(TrainRecipe)["properties"], **own},
+        "properties": {**plan, **object_schema(TrainRecipe)["properties"], **supervised, **own},
         "required": ["tokens", "arms"],
+        "dependentRequired": {name: ["target"] for name in supervised if name != "target"},
         "additionalProperties": False,
     }
 

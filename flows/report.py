@@ -72,6 +72,7 @@ def _write_model_cards(measured: Measured) -> None:
             arm.plan,
             measured.training.student,
             measured.training.recipe,
+            lora=measured.training.lora,
             data=_trained_on(arm, measured.release),
             evaluation=() if base is None else compare(base, measured.evaluations[name]).table(),
         )

@@ -14,8 +14,9 @@
         entigraph: {entigraph: 1}
     evaluate: {questions: questions.jsonl}
 
-Fields of `train.plan.PlanSpec` and `train.recipe.TrainRecipe` stand side by side under ``train``. The arm ``base`` is
-the student before training and is always there.
+Fields of `train.plan.PlanSpec` and `train.recipe.TrainRecipe` stand side by side under ``train``, and with ``target``
+those of supervised tuning (`flows.supervised_section`). The arm ``base`` is the student before training and is always
+there.
 """
 
 from __future__ import annotations
@@ -25,19 +26,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.supervised_section import SUPERVISED_FIELDS, check_rows, kind_of, read_lora, read_supervision
 from mashbill.bill import Bill
 from mashbill.errors import BillError
-from mashbill.records import Record, schema_of
+from mashbill.records import Record
 from mashbill.registry import nearest
 from mashbill.section import Section
 from mashbill.settings import Settings
-from mashbill.step import DatasetGenerator, DatasetStep, Generator
 from train.eval_spec import EvalSpec
 from train.hardware import Hardware
 from train.plan import PlanSpec
 from train.questions import read_questions
-from train.recipe import BYTES, StudentSpec, TrainRecipe
+from train.recipe import BYTES, Lora, StudentSpec, TrainRecipe
 from train.render import RenderSpec
+from train.supervision import Supervision
 
 BASE = "base"
 
@@ -60,6 +62,18 @@ class Training:
     replay: Replay | None
     plans: Mapping[str, PlanSpec]
     """Arm -> plan; all at the same number of tokens."""
+    kinds: Mapping[str, type[Record]] = dataclasses.field(default_factory=dict)
+    """Stream or replay source -> the type of its rows."""
+    supervision: Supervision | None = None
+    """What of a row is learned; None for whole texts."""
+    lora: Lora | None = None
+    """None trains all weights."""
+
+    @property
+    def identity(self) -> object:
+        """What decides a student besides its plan's spec and itself; without what is not said."""
+        said = [one for one in (self.supervision, self.lora) if one is not None]
+        return (self.recipe, self.render, *said)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +100,11 @@ def read_training(bill: Bill) -> Training | None:
     ]
     recipe_names = [one.name for one in dataclasses.fields(TrainRecipe)]
     section.only(
-        [*dict.fromkeys([*plan_names, *recipe_names]), "replay", "render", "arms"], required=("tokens", "arms")
+        [*dict.fromkeys([*plan_names, *recipe_names, *SUPERVISED_FIELDS]), "replay", "render", "lora", "arms"],
+        required=("tokens", "arms"),
     )
+    student = read_student(bill)
+    supervision = read_supervision(section, student)
     replay = _replay(section.at("replay"), bill) if "replay" in section else None
     seeded = {"seed": bill.seed, **section.value}
     plan = _part(section, seeded, plan_names).build(PlanSpec)
@@ -95,14 +112,23 @@ def read_training(bill: Bill) -> Training | None:
         plan = dataclasses.replace(plan, replay=replay.source, replay_share=replay.share)
     if not section.at("arms").items():
         section.at("arms").fail("names no arm; wanted is arm -> {stream: share}, for example {made: {made: 1}}")
+    plans = {name: dataclasses.replace(plan, shares=_arm(arm, name, bill)) for name, arm in section.at("arms").items()}
+    kinds = {stream: kind_of(bill, stream) for one in plans.values() for stream in one.shares}
+    for name, one in plans.items():
+        for stream in one.shares:
+            check_rows(section.at("arms").at(name).at(stream), kinds[stream], supervision)
+    if replay is not None:
+        kinds[replay.source] = kind_of(bill, replay.source)
+        check_rows(section.at("replay").at("from"), kinds[replay.source], supervision)
     return Training(
-        student=read_student(bill),
+        student=student,
         recipe=_part(section, seeded, recipe_names).build(TrainRecipe),
         render=section.get("render", {}).build(RenderSpec),
         replay=replay,
-        plans={
-            name: dataclasses.replace(plan, shares=_arm(arm, name, bill)) for name, arm in section.at("arms").items()
-        },
+        plans=plans,
+        kinds=kinds,
+        supervision=supervision,
+        lora=read_lora(section),
     )
 
 
@@ -180,18 +206,6 @@ def _arm(section: Section, name: str, bill: Bill) -> Mapping[str, float]:
             section.at(stream).fail(
                 f"no stream is called {stream!r}{nearest(stream, bill.streams)}; there are: {known}"
             )
-        kind = _kind(bill, stream)
-        if "text" not in schema_of(kind).names:
-            section.at(stream).fail(f"its rows are {kind.__name__} and have no text; a student reads Document rows")
     if not shares or any(share <= 0 for share in shares.values()):
         section.fail("an arm is {stream: share} with shares above 0")
     return shares
-
-
-def _kind(bill: Bill, stream: str) -> type[Record]:
-    """The record type of a stream's rows."""
-    kind: type[Record] = bill.sources[bill.streams[stream].source].writes
-    for step in bill.streams[stream].steps:
-        if isinstance(step, Generator | DatasetStep | DatasetGenerator) and step.writes is not Record:
-            kind = step.writes
-    return kind

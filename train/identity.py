@@ -5,6 +5,7 @@ A path is where, not what, so a student given by path counts by the digests of i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,6 +59,26 @@ def template_identity(spec: StudentSpec) -> str:
     place = Path(spec.tokenizer or BYTES) if spec.scratch else checkpoint_dir(spec)
     files = [place / name for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")]
     return fingerprint({file.name: file_digest(file) for file in files if file.is_file()})
+
+
+def has_chat_template(spec: StudentSpec) -> bool:
+    """Whether a student's directory holds a chat template; no tokenizer is loaded.
+
+    True where there is no such directory yet: what is missing is somebody else's to say.
+    """
+    if spec.model:
+        return True
+    if spec.scratch and (spec.tokenizer is None or spec.tokenizer == BYTES):
+        return False
+    place = Path(spec.tokenizer or "") if spec.scratch else spec.path
+    if place is None or not (place / "tokenizer.json").is_file():
+        return True
+    if any(
+        (place / name).exists() for name in ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+    ):
+        return True
+    config = place / "tokenizer_config.json"
+    return config.is_file() and "chat_template" in json.loads(config.read_bytes())
 
 
 def run_identity(
