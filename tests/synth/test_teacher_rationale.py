@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from synth.generators.teacher_rationale import GOLD, TeacherRationale
 from synth.graders import Grading
 from synth.rationale_prompts import TASKS
 from tests.support.kernel import bytes_of, hashed
-from tests.synth.rationale_helpers import SALT, asked, count_reasons, cut, in_turn, rejects_in, rows_of, run, store
+from tests.synth.rationale_helpers import SALT, asked, count_reasons, cut, in_turn, rejects_in, rows_of, run
 
 MATHS = TeacherRationale(task="maths", draws=4)
 GOOD = "Each bag costs 4 marks. 3 * 4 = 12\n#### 12"
@@ -91,8 +92,6 @@ async def test_a_gold_answer_that_cannot_be_read_is_found_before_anything_is_pai
 @given(text=st.text(max_size=300))
 @settings(max_examples=60, deadline=None)
 def test_any_reply_at_all_is_a_row_or_a_reject(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    import asyncio
-
     root = tmp_path_factory.mktemp("any")
     made = asyncio.run(run(root, TeacherRationale(task="maths"), [SALT], lambda _: text))
     counts = made.manifest.counts
@@ -205,12 +204,10 @@ VERDICT = {True: '{"reason": "It follows.", "verdict": "pass"}', False: '{"reaso
 @pytest.mark.parametrize(("one", "two"), [(True, True), (True, False), (False, True), (False, False)])
 async def test_graders_are_asked_last_and_must_all_agree(tmp_path: Path, one: bool, two: bool) -> None:
     step = TeacherRationale(task="maths", draws=2, grading=Grading(graders=("first", "second")))
-    graders = {
-        "first": ScriptedEngine(lambda _: VERDICT[one], name="a"),
-        "second": ScriptedEngine(lambda _: VERDICT[two], name="b"),
-    }
-    made = await run(tmp_path, step, [SALT], in_turn(GOOD, "3 * 4 = 11\n#### 11"), **graders)
-    assert len(graders["first"].seen) == len(graders["second"].seen) == 1, "a wrong answer is not graded"
+    first, second = ScriptedEngine(lambda _: VERDICT[one], name="a"), ScriptedEngine(lambda _: VERDICT[two], name="b")
+    teacher = in_turn(GOOD, "3 * 4 = 11\n#### 11")
+    made = await run(tmp_path, step, [SALT], teacher, first=first, second=second)
+    assert len(first.seen) == len(second.seen) == 1, "a wrong answer is not graded"
     if one and two:
         (row,) = rows_of(made)
         assert [verdict.name for verdict in row.verdicts][-2:] == ["grader:first", "grader:second"]
@@ -250,7 +247,7 @@ async def test_more_draws_keep_the_first_ones(tmp_path: Path) -> None:
 def noisy(request: Request) -> str | Reply:
     """A teacher with a known error rate: right three times of five, else one of four faults."""
     number = hashed(request) % 10
-    faults = {0: "3 * 4 = 13\n#### 12", 1: "No idea.", 2: "3 + 4 = 7\n#### 7", 3: cut("3 * 4")}
+    faults: dict[int, str | Reply] = {0: "3 * 4 = 13\n#### 12", 1: "No idea.", 2: "3 + 4 = 7\n#### 7", 3: cut("3 * 4")}
     return faults.get(number, f"By way {number}: 3 * 4 = 12\n#### 12")
 
 
@@ -282,7 +279,7 @@ def test_fields_that_make_nothing_are_refused() -> None:
         ({"hint_draws": 2, "sampling": Sampling(temperature=0)}, "hint_draws is 2 at temperature 0"),
     ):
         with pytest.raises(ValueError, match=message):
-            TeacherRationale(**wrong)  # type: ignore[arg-type]
+            TeacherRationale(**wrong)
 
 
 def test_the_task_decides_what_is_not_given_and_that_is_identity() -> None:
