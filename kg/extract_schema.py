@@ -60,15 +60,23 @@ class Stated(BaseModel):
 
 
 @functools.cache
-def extraction_shape(relations: tuple[str, ...], types: tuple[str, ...], most: int, least: int) -> type[BaseModel]:
+def extraction_shape(
+    relations: tuple[str, ...],
+    types: tuple[str, ...],
+    most: int,
+    least: int,
+    longest: int = LONGEST_NAME,
+    sentences: tuple[str, ...] = (),
+) -> type[BaseModel]:
     """The shape with its words and bounds, for engines that enforce a schema while decoding.
 
     They bind those engines alone: a reply of another engine with a relation of its own is still read, and that one
     triple rejected, rather than the whole reply asked for again.
     """
-    name = _text({"minLength": 1, "maxLength": LONGEST_NAME})
+    name = _text({"minLength": 1, "maxLength": longest})
+    quote = {"enum": list(sentences)} if sentences else {"minLength": 1, "maxLength": LONGEST_EVIDENCE}
     fields: dict[str, Any] = {
-        "evidence": _text({"minLength": 1, "maxLength": LONGEST_EVIDENCE}),
+        "evidence": _text(quote),
         "head": name,
         "head_type": _text({"enum": list(types)}),
         "relation": _text({"enum": list(relations)} if relations else {"minLength": 1, "maxLength": LONGEST_RELATION}),

@@ -17,12 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from kg.extract_evidence import Track
 from kg.extract_prompts import GUIDED, MORE, OPEN, SYSTEM, TYPES
 from kg.extract_schema import LONGEST_NAME, Relation, Stated, extraction_shape, relation_name, stated_in
-from kg.extract_windows import Window, windows_of
+from kg.extract_windows import Window, sentences_of, windows_of
 from kg.resolve_names import contains_name, fold, key_of, word_track
 from mashbill.ask import Answer, Ask
 from mashbill.engine import Message, Sampling, system, user
@@ -42,7 +44,7 @@ class ExtractTriples(Generator[Document, Triple]):
     """What may be extracted: names, or names with their meaning and the kinds they join. Empty: whatever it likes."""
     entity_types: tuple[str, ...] = ()
     """Kinds of heads and tails; empty asks for none."""
-    entities_in: str = "document"
+    entities_in: Literal["evidence", "document"] = "document"
     """Where head and tail must stand: ``evidence`` is stricter, ``document`` lets "She sailed" speak of Ora Venn."""
     rounds: int = 1
     """Asks for each window; those after the first show what was found and ask for what is missing ("gleaning")."""
@@ -56,6 +58,10 @@ class ExtractTriples(Generator[Document, Triple]):
     """The most in one reply."""
     min_triples: int = 0
     """The fewest in a first reply, for small teachers that else list none; engines that enforce a schema heed it."""
+    name_chars: int = LONGEST_NAME
+    """The longest head, relation or tail. Small teachers write sentences there, so give them 40."""
+    evidence: Literal["quote", "sentence"] = "quote"
+    """``sentence`` lists the window's sentences in the schema: an engine which enforces it can quote no other."""
     tries: int = 3
     system: str = SYSTEM
     extract_prompt: str = ""
@@ -68,13 +74,21 @@ class ExtractTriples(Generator[Document, Triple]):
 
     def __post_init__(self) -> None:
         """Refuse fields that could never make anything."""
-        for name, least in (("rounds", 1), ("window_chars", 200), ("max_triples", 1), ("tries", 1), ("min_triples", 0)):
+        for name, least in (
+            ("rounds", 1),
+            ("window_chars", 200),
+            ("max_triples", 1),
+            ("tries", 1),
+            ("min_triples", 0),
+            ("name_chars", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
         if not 0 <= self.overlap_chars <= self.window_chars // 2:
             raise ValueError(f"overlap_chars is {self.overlap_chars}; it must be from 0 to half of window_chars")
-        if self.entities_in not in ("evidence", "document"):
-            raise ValueError(f"entities_in is {self.entities_in!r}; it must be evidence or document")
+        for name, words in (("entities_in", ("evidence", "document")), ("evidence", ("quote", "sentence"))):
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {' or '.join(words)}")
         if self.max_windows is not None and self.max_windows < 1:
             raise ValueError(f"max_windows is {self.max_windows}; it must be 1 or more, or null")
         if self.min_triples > self.max_triples:
@@ -126,9 +140,7 @@ class ExtractTriples(Generator[Document, Triple]):
             found = [one for one in outcomes if isinstance(one, Triple)]
             if number and not found:
                 break  # nothing to show, so the question would be the one that was answered
-            shape = extraction_shape(
-                tuple(page.schema), self.entity_types, self.max_triples, 0 if number else self.min_triples
-            )
+            shape = self._shape(page, window, 0 if number else self.min_triples)
             question = self._question(page.record, window, found, page.schema)
             try:
                 answer = await ask(
@@ -143,6 +155,13 @@ class ExtractTriples(Generator[Document, Triple]):
                 break
             before.append(answer)
         return outcomes
+
+    def _shape(self, page: _Page, window: Window, least: int) -> type[BaseModel]:
+        sentences: tuple[str, ...] = ()
+        if self.evidence == "sentence":
+            sentences = sentences_of(page.record.text[window.start : window.end])
+        relations = tuple(page.schema)
+        return extraction_shape(relations, self.entity_types, self.max_triples, least, self.name_chars, sentences)
 
     def _question(
         self, record: Document, window: Window, found: Sequence[Triple], schema: dict[str, Relation]
@@ -204,8 +223,8 @@ class ExtractTriples(Generator[Document, Triple]):
         for what, name in (("head", head), ("relation", relation), ("tail", tail)):
             if not name:
                 raise BadReply("blank_field", f"it has no {what}")
-            if len(name) > LONGEST_NAME:
-                raise BadReply("name_too_long", f"the {what} has {len(name)} characters, more than {LONGEST_NAME}")
+            if len(name) > self.name_chars:
+                raise BadReply("name_too_long", f"the {what} has {len(name)} characters, more than {self.name_chars}")
         if key_of(head) == key_of(tail):
             raise BadReply("self_loop", f"{head!r} and {tail!r} are one thing")
 

@@ -44,6 +44,20 @@ def windows_of(text: str, size: int, overlap: int) -> list[Window]:
     return found
 
 
+def sentences_of(text: str) -> tuple[str, ...]:
+    r"""The distinct sentences of a text, in order; a line break within one is a space.
+
+    >>> sentences_of('It burned. "Why?" Nobody\nknew')
+    ('It burned.', '"Why?"', 'Nobody knew')
+    """
+    found, start = list[str](), 0
+    for match in _END.finditer(text):
+        found.append(text[start : match.end()])
+        start = match.end()
+    plain = (" ".join(one.split()) for one in [*found, text[start:]])
+    return tuple(dict.fromkeys(one for one in plain if any(map(str.isalnum, one))))
+
+
 def _skip(text: str, at: int) -> int:
     while at < len(text) and text[at].isspace():
         at += 1

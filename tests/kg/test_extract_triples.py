@@ -119,6 +119,17 @@ async def test_the_schema_is_in_the_request_and_the_document_before_the_question
     assert set(one["required"]) == set(one["properties"])
 
 
+async def test_evidence_by_sentence_leaves_no_other_words_to_quote(tmp_path: Path) -> None:
+    engine = ScriptedEngine(lambda _: stated(FOUNDED))
+    await run(ExtractTriples(evidence="sentence", name_chars=30), store(tmp_path, [GUILD]), engine)
+    one = json.loads(engine.seen[0].schema)["$defs"]["Stated"]["properties"]
+    assert one["evidence"]["enum"] == [
+        "Ora Venn founded the “Salt Guild” in Marrow Bay.",
+        "She sold salt to the *lampwrights*, and the guild grew.",
+    ]
+    assert one["head"]["maxLength"] == 30
+
+
 async def test_later_rounds_show_what_was_found_and_end_when_nothing_is_new(tmp_path: Path) -> None:
     sold = ("Ora Venn", "sold", "salt", "She sold salt to the lampwrights")
 

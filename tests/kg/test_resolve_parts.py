@@ -15,7 +15,24 @@ from kg.resolve_merge import Pair, group_names, pair_of
 from kg.resolve_names import clearly_differ, contains_name, key_of, word_track
 from mashbill.embedders.hashed_ngrams import HashedNgrams
 
-SYLLABLES = "ka to ren mi ves lo dra quen tal ber ost in mar fel gru sha pel vor ny dis".split()
+SYLLABLES = [
+    "ka",
+    "to",
+    "ren",
+    "mi",
+    "ves",
+    "lo",
+    "dra",
+    "quen",
+    "tal",
+    "ber",
+    "ost",
+    "mar",
+    "fel",
+    "gru",
+    "sha",
+    "pel",
+]
 
 
 def made_names(count: int, seed: int = 0) -> tuple[list[str], list[tuple[str, str]]]:

@@ -86,7 +86,8 @@ def test_all_measures_are_bounded(predicted: list[Edge], gold: list[Edge]) -> No
 def test_a_gold_triple_is_matched_once_however_often_it_is_predicted() -> None:
     one = edge("Ora Venn", "founded", "Salt Guild")
     found = compare_triples([one, one, one], [one])
-    assert (found.matched, found.precision, found.recall) == (1, pytest.approx(1 / 3), 1.0)
+    assert (found.matched, found.recall) == (1, 1.0)
+    assert found.precision == pytest.approx(1 / 3)
 
 
 def test_the_pairing_is_the_best_for_all_and_not_for_the_first() -> None:
