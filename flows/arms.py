@@ -28,6 +28,7 @@ from flows.training_section import (
     read_student,
     read_training,
 )
+from flows.written_arms import Beside, beside, beside_identity, resolved
 from mashbill.errors import BillError, Interrupted
 from mashbill.fingerprint import fingerprint
 from mashbill.release import ReleaseManifest, opened_shard
@@ -67,6 +68,8 @@ class Measured:
     evaluations: Mapping[str, EvalResult]
     """By arm, the base student among them; empty when the bill evaluates nothing."""
     training: Training | None = None
+    beside: Beside | None = None
+    """What is measured beside likelihoods: written answers, fidelity to a teacher."""
 
 
 async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
@@ -77,19 +80,33 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
     """
     from flows.report import finished_report, write_report
 
-    training, evaluation = read_training(kitchen.bill), read_evaluation(kitchen.bill)
+    training, evaluation = read_training(kitchen.bill), await evaluation_of(kitchen, release)
     streams = await arm_streams(kitchen, training)
     identity = report_identity(kitchen, release, training, evaluation, streams)
+    if evaluation is not None:
+        identity |= await beside_identity(kitchen, evaluation)
     folder = kitchen.root / "reports" / kitchen.bill.name / fingerprint(identity)
     if (lines := finished_report(folder, release)) is None:
         await kitchen.release_engine()
         arms = {
             name: await train_arm(kitchen, release, training, name) for name in (training.plans if training else ())
         }
-        evaluations = {} if evaluation is None else await evaluate_arms(kitchen, evaluation, arms)
-        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training)
+        evaluations, others = {}, None
+        if evaluation is not None:
+            evaluations = await evaluate_arms(kitchen, evaluation, arms)
+            tuned = training.supervision if training else None
+            others = await beside(kitchen, evaluation, models_of(kitchen, arms), evaluations, tuned)
+        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others)
         lines = await asyncio.to_thread(write_report, folder, identity, measured)
     return folder, lines
+
+
+async def evaluation_of(kitchen: Kitchen, release: Path) -> Evaluation | None:
+    """The evaluation of the bill, its questions in a file; None when it has none."""
+    evaluation = read_evaluation(kitchen.bill)
+    if evaluation is None or not evaluation.stream:
+        return evaluation
+    return await resolved(kitchen, evaluation, await asyncio.to_thread(held_out_sources, release))
 
 
 async def arm_streams(kitchen: Kitchen, training: Training | None) -> dict[str, Stored]:
@@ -249,10 +266,16 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
 
 async def evaluate_arms(kitchen: Kitchen, evaluation: Evaluation, arms: Mapping[str, Arm]) -> dict[str, EvalResult]:
     """The base student and every arm, asked the same questions."""
+    models = models_of(kitchen, arms)
+    return {name: await evaluate_arm(kitchen, evaluation, name, model) for name, model in models.items()}
+
+
+def models_of(kitchen: Kitchen, arms: Mapping[str, Arm]) -> dict[str, Path]:
+    """The checkpoint of the base student, where it is one, and of every arm."""
     base = checkpoint_dir(read_student(kitchen.bill)) if read_student(kitchen.bill).scratch is None else None
     models = {} if base is None else {BASE: base}
     models.update({name: arm.result.model_dir for name, arm in arms.items()})
-    return {name: await evaluate_arm(kitchen, evaluation, name, model) for name, model in models.items()}
+    return models
 
 
 async def evaluate_arm(kitchen: Kitchen, evaluation: Evaluation, name: str, model: Path) -> EvalResult:

@@ -15,9 +15,9 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.arms import evaluate_arms, measure, train_arm
+from flows.arms import evaluate_arms, evaluation_of, measure, train_arm
 from flows.kitchen import Kitchen, kitchen_for
-from flows.training_section import read_evaluation, read_training
+from flows.training_section import read_training
 from mashbill.progress import Progress, Silent
 from mashbill.settings import Settings
 
@@ -73,7 +73,7 @@ async def train_student_of(arm: str, release: str) -> str:
 async def evaluate_students(release: str) -> list[str]:
     """Every arm and the base student on the questions."""
     kitchen = _KITCHEN.get()
-    evaluation, training = read_evaluation(kitchen.bill), read_training(kitchen.bill)
+    evaluation, training = await evaluation_of(kitchen, Path(release)), read_training(kitchen.bill)
     if evaluation is None:
         return []
     plans = training.plans if training else {}

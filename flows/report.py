@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.training_section import BASE
+from flows.written_report import RELIABILITY, beside_json, beside_section, reliability_chart
 from mashbill.card import render_card, table
 from mashbill.release import ReleaseManifest
 from mashbill.store import write_bytes, write_json
@@ -47,12 +48,17 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     write_bytes(folder / READABLE, f"# {measured.release.name}: did the data help?\n\n{benefit}\n".encode())
     if measured.evaluations:
         _chart(folder / CHART, measured.evaluations)
+    if measured.beside is not None:
+        reliability_chart(folder / RELIABILITY, measured.beside.fidelity)
     write_bytes(measured.release_dir / "README.md", render_card(measured.release, benefit).encode())
     _write_model_cards(measured)
     lines = _lines(measured)
     arms = {name: _arm_json(arm) for name, arm in measured.arms.items()}
     evaluations = {name: _evaluation_json(one) for name, one in measured.evaluations.items()}
-    write_json(folder / REPORT, {"identity": identity, "arms": arms, "evaluations": evaluations, "lines": lines})
+    others = {} if measured.beside is None else beside_json(measured.beside)
+    write_json(
+        folder / REPORT, {"identity": identity, "arms": arms, "evaluations": evaluations, **others, "lines": lines}
+    )
     return lines
 
 
@@ -109,6 +115,8 @@ def benefit_section(measured: Measured) -> str:
         parts.append(f"Accuracy with 95 % intervals; questions: {first.overall.questions}.{chance}")
         parts.append(table(["arm", *_HEADS], [[name, *_measures(one)] for name, one in measured.evaluations.items()]))
         parts.append(_differences(measured.evaluations))
+    if measured.beside is not None:
+        parts.append(beside_section(measured.beside))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -163,8 +171,15 @@ def _lines(measured: Measured) -> list[str]:
     for name, result in measured.evaluations.items():
         trained = "" if name == BASE else f" after {measured.arms[name].plan.tokens:,} tokens"
         choice, short, likely = _measures(result)
-        lines.append(f"{name:<12} choice {choice}  short {short}  log-likelihood {likely}{trained}")
+        lines.append(
+            f"{name:<12} choice {choice}  short {short}  log-likelihood {likely}{_written(measured, name)}{trained}"
+        )
     return lines
+
+
+def _written(measured: Measured, name: str) -> str:
+    found = None if measured.beside is None else measured.beside.written.get(name)
+    return "" if found is None else f"  written {_interval(found.overall.accuracy)}"
 
 
 def _arm_json(arm: Arm) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.supervised_section import SUPERVISED_FIELDS, check_rows, kind_of, read_lora, read_supervision
+from flows.writing_section import WRITING_FIELDS, Writing, question_stream, read_validation, read_writing
 from mashbill.bill import Bill
 from mashbill.errors import BillError
 from mashbill.records import Record
@@ -81,7 +82,13 @@ class Evaluation:
     """What the arms are asked."""
 
     questions: Path
+    """Where they stand; of a stream, nowhere before `flows.written_arms.resolved`."""
     spec: EvalSpec
+    stream: str = ""
+    """The stream whose held-out rows are the questions; empty where they are a file."""
+    validation: Path | None = None
+    """What anything is chosen by: never the questions."""
+    writing: Writing = dataclasses.field(default_factory=Writing)
 
 
 def read_training(bill: Bill) -> Training | None:
@@ -157,15 +164,26 @@ def read_evaluation(bill: Bill) -> Evaluation | None:
         return None
     if "questions" not in section:
         section.fail("needs `questions`: a JSON lines file of held-out questions")
-    questions = (bill.folder / section.at("questions").as_(str)).resolve()
-    if not questions.is_file():
-        section.at("questions").fail(f"no such file: {questions}")
+    asked = section.at("questions")
+    stream = "" if isinstance(asked.value, str) else question_stream(asked, bill)
+    questions = Path() if stream else (bill.folder / asked.as_(str)).resolve()
+    if not stream and not questions.is_file():
+        asked.fail(f"no such file: {questions}")
     if "train" not in bill.whole and read_student(bill).scratch is not None:
         section.fail("a student from scratch knows nothing before it is trained; add `train`, or take another student")
     # A broken question must not be found after the training, nor a student that is missing.
-    read_questions(questions), read_student(bill)
-    rest = {name: value for name, value in section.value.items() if name != "questions"}
-    return Evaluation(questions=questions, spec=dataclasses.replace(section, value=rest).build(EvalSpec))
+    read_student(bill)
+    known = None if stream else questions
+    if known is not None:
+        read_questions(known)
+    rest = {name: value for name, value in section.value.items() if name not in ("questions", *WRITING_FIELDS)}
+    return Evaluation(
+        questions=questions,
+        spec=dataclasses.replace(section, value=rest).build(EvalSpec),
+        stream=stream,
+        validation=read_validation(section, bill, known),
+        writing=read_writing(section, bill, known),
+    )
 
 
 def read_hardware(settings: Settings) -> Hardware:

@@ -13,11 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mashbill.errors import StoreError
 from train.evaluate import EvalResult
 from train.intervals import Interval, bootstrap, sign_test
 from train.marking import Marked
+from train.written import GREEDY
+
+if TYPE_CHECKING:
+    from train.generate_eval import WriteResult
 
 Value = tuple[Marked, float]
 
@@ -107,12 +112,34 @@ def _difference(
 ) -> Difference:
     old = [float(getattr(row, field)) for row, _ in pairs]
     new = [float(getattr(row, field)) for _, row in pairs]
+    return _paired(measure, old, new, seed=seed, groups=[row.document for row, _ in pairs] if by_document else None)
+
+
+def compare_written(before: WriteResult, after: WriteResult, *, seed: int = 0) -> Difference | None:
+    """What changed in the greedy answers of two students; None where there are none.
+
+    Raises:
+        StoreError: when the two were asked other questions.
+    """
+    if before.questions != after.questions:
+        raise StoreError(
+            f"compare: one student wrote answers to the questions {before.questions[:8]} and the other to "
+            f"{after.questions[:8]}; evaluate both on one file"
+        )
+    old, new = ({row.id: float(row.right) for row in one.rows if row.draw == GREEDY} for one in (before, after))
+    if not old or not new:
+        return None
+    return _paired("written accuracy", list(old.values()), [new[name] for name in old], seed=seed, groups=None)
+
+
+def _paired(
+    measure: str, old: Sequence[float], new: Sequence[float], *, seed: int, groups: Sequence[str] | None
+) -> Difference:
     changes = [after - before for before, after in zip(old, new, strict=True)]
-    groups = [row.document for row, _ in pairs] if by_document else None
     won, lost = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
     return Difference(
         measure=measure,
-        questions=len(pairs),
+        questions=len(old),
         before=sum(old) / len(old),
         after=sum(new) / len(new),
         difference=bootstrap(changes, seed=seed, groups=groups),

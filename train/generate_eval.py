@@ -38,8 +38,8 @@ from train.supervision import Supervision
 from train.tokenizer import load_tokenizer
 from train.world import World
 from train.write_measures import WriteMeasures, measure_written
-from train.write_spec import WriteSpec, judge_of
-from train.written import GREEDY, Judge, Written
+from train.write_spec import WriteSpec
+from train.written import GREEDY, Judge, Written, judges_of
 
 SUMS, ANSWERS = "written.json", "written.parquet"
 
@@ -152,16 +152,6 @@ def evaluate_written(
     if out is not None:
         result.write(out)
     return result
-
-
-def judges_of(questions: Sequence[Question], spec: WriteSpec, supervision: Supervision) -> dict[str, Judge]:
-    """Question id -> who judges its answers; every right answer is tried on its own judge first."""
-    judges = {}
-    for question in questions:
-        judge = Judge.of(judge_of(question.matcher) if question.matcher else spec.judge, supervision)
-        judge.check(question)
-        judges[question.id] = judge
-    return judges
 
 
 def write_all(

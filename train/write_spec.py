@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,9 @@ class WriteSpec:
     """Of one answer, its reasoning included; a longer one is cut and counts as ``truncated``."""
     stop: tuple[str, ...] = ()
     """Texts that end an answer, for students that were not taught to end one."""
-    matcher: str | Mapping[str, Mapping[str, Any]] = "exact"
-    """Which answers are the same (`mashbill.matching`), for questions that do not name their own."""
+    matcher: str | Mapping[str, Mapping[str, Any]] = ""
+    """Which answers are the same (`mashbill.matching`), for questions that do not name their own: empty is ``choice``
+    where there are options and ``exact`` where there are none."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,16 +53,15 @@ class WriteSpec:
                 raise BillError(f"write: {name} cannot be {getattr(self, name)!r} ({_WANTED[name]})")
         if not self.greedy and not self.samples:
             raise BillError("write: neither a greedy answer nor samples are asked for; say greedy: true or samples: 8")
-        _ = self.judge
+        _ = self.judge_for(())
 
-    @property
-    def judge(self) -> Matcher:
-        """The matcher.
+    def judge_for(self, options: Sequence[str]) -> Matcher:
+        """The matcher of a question that names none.
 
         Raises:
             BillError: for an unknown one, or fields it does not take.
         """
-        return judge_of(self.matcher)
+        return judge_of(self.matcher or ("choice" if options else "exact"))
 
 
 def judge_of(spec: str | Mapping[str, Mapping[str, Any]]) -> Matcher:

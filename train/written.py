@@ -18,6 +18,7 @@ from mashbill.errors import BadReply, InputError
 from mashbill.matching import Matcher
 from train.questions import Question
 from train.supervision import Supervision
+from train.write_spec import WriteSpec, judge_of
 
 if TYPE_CHECKING:
     from train.sampler import Text
@@ -134,3 +135,17 @@ class Judge:
     def same(self, one: str, two: str, question: Question) -> bool:
         """Whether two answers to a question are one."""
         return one == two or self.matcher.compare(two, one, question.options).same
+
+
+def judges_of(questions: Sequence[Question], spec: WriteSpec, supervision: Supervision) -> dict[str, Judge]:
+    """Question id -> who judges its answers; every right answer is tried on its own judge first.
+
+    Raises:
+        InputError: for a question whose right answer its matcher cannot read.
+    """
+    judges = {}
+    for question in questions:
+        named = judge_of(question.matcher) if question.matcher else spec.judge_for(question.options)
+        judges[question.id] = Judge.of(named, supervision)
+        judges[question.id].check(question)
+    return judges
