@@ -17,6 +17,7 @@ the student has to write in use, so it is part of the completion.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,7 @@ from train.tokenizer import StudentTokenizer
 _PROBE = "mashbillprobe"
 _DAY = datetime.date(2024, 7, 26)
 """Some templates write the day into the prompt; a plan must be the same tomorrow."""
+_ASKED_DAY = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1""")
 
 
 class PromptForm(Protocol):
@@ -120,6 +122,16 @@ class ChatForm:
         _ = self._ending  # a template that cannot be used is found before any row
 
     @cached_property
+    def _template(self) -> str:
+        """The template, with the day it would ask for set."""
+        template: str = self.tokenizer.inner.get_chat_template()
+        asked = sorted({found[2] for found in _ASKED_DAY.finditer(template)})
+        if not asked:
+            return template
+        days = {form: _DAY.strftime(form) for form in asked}
+        return "{%- macro strftime_now(form) -%}{{ " + repr(days) + "[form] }}{%- endmacro -%}" + template
+
+    @cached_property
     def _ending(self) -> tuple[str, str]:
         """What a template writes after an answer: up to its last learned token, and whole."""
         asked = Asked(_PROBE)
@@ -165,7 +177,7 @@ class ChatForm:
     def _rendered(self, messages: list[dict[str, str]], *, answered: bool) -> str:
         try:
             text: str = self.tokenizer.inner.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=not answered, strftime_now=_DAY.strftime
+                messages, chat_template=self._template, tokenize=False, add_generation_prompt=not answered
             )
         except TemplateError as error:
             raise BillError(

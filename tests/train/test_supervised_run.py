@@ -160,7 +160,7 @@ def test_two_processes_train_the_same_student(
         assert step == again
         assert two == pytest.approx(one, rel=1e-4)
     mine, theirs = (load_file(out / "model" / "model.safetensors") for out in (alone.out, tmp_path / "two"))
-    assert set(mine) == set(theirs)
+    assert set(mine) <= set(theirs), "a sharded run writes a tied head twice"
     for name, weight in mine.items():
         torch.testing.assert_close(theirs[name], weight, rtol=1e-3, atol=1e-4)
     # What two wrote, one goes on from.
