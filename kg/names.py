@@ -35,10 +35,15 @@ def nearest_names(name: str, names: pa.Array, most: int = 3) -> list[str]:
     """The names most like one: the same but for case, then those alike, then those that contain it."""
     lower = pc.utf8_lower(names)
     same = names.filter(pc.equal(lower, name.lower()))[:most].to_pylist()
-    few = names if len(names) <= FEW else names.filter(pc.starts_with(lower, name[:3].lower()))[:FEW]
+    few = names if len(names) <= FEW else names.filter(_ends_alike(lower, name.lower()))[:FEW]
     alike = difflib.get_close_matches(name, few.to_pylist(), n=most, cutoff=0.6)
     inside = names.filter(pc.match_substring(lower, name.lower()))[:most].to_pylist() if name else []
     return list(dict.fromkeys([*same, *alike, *inside]))[:most]
+
+
+def _ends_alike(lower: pa.Array, name: str) -> pa.Array:
+    """Names that begin or end like one: few enough to compare, and a slip of the pen is rarely at both ends."""
+    return pc.or_(pc.starts_with(lower, name[:3]), pc.ends_with(lower, name[-3:]))
 
 
 def no_such(what: str, name: str, known: Sequence[str]) -> str:

@@ -100,8 +100,8 @@ class PathSampler:
             raise InputError(f"the graph has {left}; there is nothing to walk: load more triples or exclude less")
         graph, both = self.walked, self.way == "both"
         degrees = graph.degrees if both else np.diff(graph.out_start)
-        self._pool = kernel.pool(graph.nodes, np.flatnonzero(degrees))
-        self._arrays = kernel.Walkable(graph.out_start, graph.in_start, graph.head, graph.tail, graph.in_edge, both)
+        self._pool = kernel.pool(graph.nodes, np.flatnonzero(degrees), self.eps)
+        self._walkable = kernel.Walkable(graph.out_start, graph.in_start, graph.head, graph.tail, graph.in_edge, both)
         weights = np.array(self.hop_weights or [1.0] * self.hops, float)
         self._chances = np.cumsum(weights / weights.sum())
         self._last = int(np.flatnonzero(weights)[-1]) + 1
@@ -140,7 +140,7 @@ class PathSampler:
             ValueError: for a path that was not drawn here, or is committed or released already.
         """
         for node in self._taken(path)[0].tolist():
-            self._shift(node, -1)
+            kernel.shift(node, -1, self._pool)
 
     def walks(self, count: int) -> Walks:
         """The next paths as arrays, all of them committed: for many at a time."""
@@ -188,9 +188,6 @@ class PathSampler:
             raise ValueError(f"path {path.id} is not waiting here: commit or release each drawn path once")
         return nodes
 
-    def _shift(self, node: int, by: int) -> None:
-        kernel.shift(node, by, *self._pool)
-
     def _draw(self, count: int) -> Walks:
         walks = Walks(
             nodes=np.full((count, self.hops + 1), -1, np.int32),
@@ -198,12 +195,11 @@ class PathSampler:
             inverse=np.zeros((count, self.hops), np.bool_),
             hops=np.zeros(count, np.int8),
         )
-        balanced = self.start == "balanced"
+        how = kernel.How(self._seed, self._chances, self.start == "balanced", self.max_tries)
         with np.errstate(over="ignore"):  # without numba: numbers of 64 bits wrap round, as they must
             tries, failed = kernel.draw_many(
-                walks.nodes, walks.edges, walks.inverse, walks.hops, self.drawn, self._seed,
-                self._chances, self.eps, balanced, self.max_tries, *self._pool, *self._arrays,
-            )  # fmt: skip
+                walks.nodes, walks.edges, walks.inverse, walks.hops, self.drawn, how, self._pool, self._walkable
+            )
         if failed:
             raise InputError(
                 f"no path of {failed} hops was found from {self.max_tries:,} sources (a path comes to no node twice): "
