@@ -38,6 +38,10 @@ class Matcher:
         """Whether the two say the same; `options` are those the question offered."""
         raise TypeError(f"{type(self).__name__} has no `compare`")
 
+    def agree(self, one: str, two: str, options: Sequence[str] = ()) -> bool:
+        """Whether two answers, of which neither is the gold one, are one answer."""
+        return one.strip() == two.strip() or self.compare(one, two, options).same
+
     def reads(self, answer: str) -> bool:
         """Whether this could be an answer at all: "the answer is found by adding" is none to a number."""
         return bool(answer.strip())
@@ -47,4 +51,4 @@ class Matcher:
 
         The `BadReply` is a value, as those of `mashbill.step.settle` are: raise it, or count its reason.
         """
-        return final_answer(text, self.markers, same=lambda one, two: self.compare(one, two).same, reads=self.reads)
+        return final_answer(text, self.markers, same=self.agree, reads=self.reads)

@@ -78,17 +78,13 @@ def check_answer(
             return failed(ends.reason, ends.detail)
     elif not answer.strip():
         answer = ends
-    elif matcher.reads(ends) and not _agree(matcher, answer, ends, options):
+    elif matcher.reads(ends) and not matcher.agree(answer, ends, options):
         return failed("answer_not_of_trace", f"the trace ends in {ends[:60]!r}, the answer is {answer[:60]!r}")
     if allowed and not any(matcher.compare(answer, one, options).same for one in allowed):
         return failed("answer_not_allowed", f"{answer[:60]!r} is none of {len(allowed)} allowed ones")
     if gold is None:
         return failed("no_gold", "there is nothing to compare with", "error")
     return _verdict(matcher.compare(answer, gold, options), matcher.name)
-
-
-def _agree(matcher: Matcher, answer: str, ends: str, options: Sequence[str]) -> bool:
-    return answer.strip() == ends.strip() or matcher.compare(answer, ends, options).same
 
 
 def _verdict(match: Match, name: str) -> Verdict:

@@ -23,6 +23,7 @@ from mashbill.matching.sandbox import Limits, run_tests
 MOST_CHARS = 100_000
 """Of code or of tests."""
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPENS = re.compile(r"\s*(?:(?:async\s+)?def\s|class\s|import\s|from\s+[\w.]+\s+import\s|@\w|#|\w+\s*=[^=])")
 _OUTCOMES: dict[str, Outcome] = {
     "passed": "same",
     "tests_fail": "different",
@@ -70,9 +71,15 @@ class CodeTests(Matcher):
             return Match("same")
         return Match(_OUTCOMES.get(ran.word, "error"), f"{ran.word}: {ran.detail}")
 
+    def agree(self, one: str, two: str, options: Sequence[str] = ()) -> bool:
+        """Whether two answers are one code; neither is a test of the other."""
+        del options
+        return one.strip() == two.strip()
+
     def final(self, text: str) -> str | BadReply:
-        """The last fenced block of Python, else the last of any language, else the whole text."""
+        """The last fenced block of Python, else the last of any language, else a text that opens as code does."""
         blocks = _FENCE.findall(text[: 10 * MOST_CHARS])
         python = [code for language, code in blocks if language.lower() in ("python", "py", "python3")]
-        code: str = (python or [code for _, code in blocks] or [text])[-1]
+        whole = [text] if _OPENS.match(text) else [""]
+        code: str = (python or [code for _, code in blocks] or whole)[-1]
         return code if code.strip() else BadReply("no_final_answer", "no code in it", text=text)

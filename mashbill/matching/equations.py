@@ -28,7 +28,9 @@ from mashbill.matching.units import measure_of, unit_of
 
 TOLERANCE = 1e-3
 MOST_EQUATIONS = 2000
-"""Looked at in one text, of either sort; a text with more is a model that repeats itself."""
+"""Marked ones looked at in one text; a text with more is a model that repeats itself."""
+MOST_SIDES = 5000
+"""Sides of written equations looked at."""
 
 Outcome = Literal["right", "wrong", "unread", "unsure"]
 
@@ -94,9 +96,9 @@ _PIECE = re.compile(
     r"|(?P<w>[^\W\d_]+(?:['’/-][^\W\d_]+)*)|(?P<o>\*\*|//|[-+*/^])|(?P<p>%)|(?P<m>[$€£¢])|(?P<l>\()|(?P<r>\))"
     r"|(?P<e>(?<![<>!=:])=(?![=>]))|(?P<b>\n|[^\s])"
 )
-_ITEM = r"s?\({0,40}s?m?s?np?m?w{0,4}(?:\){1,40}w{0,4})?"
+_ITEM = r"s?m?\({0,40}s?m?s?np?m?w{0,4}(?:\){1,40}w{0,4})?"
 _EXPRESSION = rf"(?>{_ITEM}(?:o{_ITEM})*)"
-_EQUATION = re.compile(rf"(?<![onpmkvs()]){_EXPRESSION}(?:e{_EXPRESSION}){{1,50}}(?![vnpk(])")
+_EQUATION = re.compile(rf"(?<![onpmkvs()]){_EXPRESSION}(?:e{_EXPRESSION}){{1,50}}(?!(?<!w)[vnp(])")
 _COMPUTES = frozenset(
     [
         "plus",
@@ -196,9 +198,13 @@ def _written_out(text: str, slack: Fraction) -> list[Equation]:
     pieces = _pieces(text)
     codes = "".join(piece.code for piece in pieces)
     found = []
-    for match in islice(_EQUATION.finditer(codes), MOST_EQUATIONS):
+    sides = 0
+    for match in _EQUATION.finditer(codes):
+        sides += match[0].count("e") + 1
+        if sides > MOST_SIDES:
+            break
         inside = pieces[match.start() : match.end()]
-        one = _of_pieces(inside, slack, goes_on=codes[match.end() : match.end() + 1] == "o")
+        one = _of_pieces(inside, slack, goes_on=codes[match.end() : match.end() + 1] in ("o", "k"))
         if one is not None:
             found.append(one)
     return found

@@ -40,6 +40,7 @@ _WORD_BEFORE = re.compile(r"([^\W\d_]+)$")
 _ABBREVIATED = frozenset({"dr", "mr", "mrs", "ms", "st", "prof", "approx", "ca", "vs", "no", "jr", "sr", "e.g", "i.e"})
 _JSON_VALUE = re.compile(r'\s*("(?:[^"\\]|\\.){0,1000}"|[^\s,}\]"]{1,200})')
 _BETWEEN = re.compile(r"[\s:=*_`>\-–—]*")
+_BOXED = re.compile(r"(?:\$|\\\(|\\\[)*\s?\\boxed")
 _IS = re.compile(r"(?:is|was|would be|will be|are)\b[\s:*_`]*", re.IGNORECASE)
 
 Same = Callable[[str, str], bool]
@@ -126,8 +127,8 @@ def _after(text: str, match: re.Match[str]) -> tuple[str, int]:
     start = _skip(text, start)
     if (is_ := _IS.match(text, start)) and not match[0].lower().endswith(" is"):
         start = is_.end()
-    if text.startswith("\\boxed", start):
-        return _braced(text, start + len("\\boxed"))
+    if boxed := _BOXED.match(text, start):
+        return _braced(text, boxed.end())
     line_end = text.find("\n", start)
     line = text[start : min(line_end if line_end >= 0 else len(text), start + MOST_CHARS)]
     sentence = line if match[0].startswith("#") else _sentence(line)
@@ -144,7 +145,9 @@ def _skip(text: str, start: int) -> int:
 def _sentence(line: str) -> str:
     for end in _ENDS.finditer(line):
         word = _WORD_BEFORE.search(line[max(0, end.start() - 12) : end.start()])
-        initial = word is not None and (word[1].lower() in _ABBREVIATED or (len(word[1]) == 1 and end.start() > 1))
+        initial = word is not None and (
+            word[1].lower() in _ABBREVIATED or (len(word[1]) == 1 and word[1].isupper() and end.start() > 1)
+        )
         if end[0] != "." or not initial:
             return line[: end.start() + (end[0] != ".")]
     return line

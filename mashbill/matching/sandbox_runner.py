@@ -121,7 +121,7 @@ def judge(answer: str, tests: str) -> tuple[str, str]:
         try:
             exec(part, module.__dict__)
         except BaseException as error:
-            return name, f"{type(error).__name__}: {str(error)[:200]}"
+            return name, f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")
     return "passed", ""
 
 
