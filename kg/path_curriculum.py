@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kg.held_out import HeldOut, path_key
 from kg.path_report import curriculum_report
-from kg.sample import PathSampler, Way
 from kg.triple_graph import TripleGraph, triple_graph
 from mashbill.ask import Ask
 from mashbill.errors import BadReply
@@ -28,6 +27,9 @@ from mashbill.generator_run import reject_of
 from mashbill.records import QA, Path, Reject, Triple, to_table
 from mashbill.step import DatasetGenerator, Generator, PartOutput, Parts, settle
 from mashbill.store import Stored
+
+if TYPE_CHECKING:
+    from kg.sample import PathSampler
 
 OPEN = HeldOut()
 
@@ -51,7 +53,7 @@ class PathCurriculum(DatasetGenerator[Triple, QA]):
     """Relations that are never walked."""
     exclude_taxonomic: bool = True
     """Whether relations that sort things into kinds (``isa``) are not walked either."""
-    way: Way = "both"
+    way: Literal["both", "forwards"] = "both"
     """``both``: edges are walked backwards too, and then said by their inverse label."""
     inverses: Mapping[str, str] = field(default_factory=dict)
     """Relation -> how it reads from its tail to its head; others read ``inverse of …``."""
@@ -112,6 +114,8 @@ class PathCurriculum(DatasetGenerator[Triple, QA]):
         return curriculum_report(source, made, self.count, self.give_up)
 
     def _sampler(self, whole: TripleGraph) -> PathSampler:
+        from kg.sample import PathSampler
+
         return PathSampler(
             graph=self.held_out.trained_on(whole.graph),
             seed=self.seed,

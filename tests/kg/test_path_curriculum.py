@@ -65,7 +65,7 @@ async def test_counts_are_those_of_accepted_paths_alone(tmp_path: FilePath, monk
             released.append(path)
             super().release(path)
 
-    monkeypatch.setattr("kg.path_curriculum.PathSampler", Watched)
+    monkeypatch.setattr("kg.sample.PathSampler", Watched)
     stored = await curriculum(tmp_path, grid(6, 6), generate=Rule(fails=0.5))
     rows: list[QA] = rows_of(stored)
     assert [path.edges for path in committed] == [row.path for row in rows]
