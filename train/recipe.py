@@ -101,7 +101,7 @@ class Lora:
     """The update is multiplied with alpha / r."""
     dropout: float = 0.0
     """On the input of the update."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[str, ...] = field(default_factory=tuple)
     """Names of the layers to update, such as q_proj; empty takes every linear layer but the output head."""
     seed: int = 0
     """Of the first of the two matrices; the second starts at zero."""

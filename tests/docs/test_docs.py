@@ -27,7 +27,9 @@ from mashbill.settings import Settings
 from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, field_tables, links, prose
 from train.hardware import Hardware
 
-RUN = [ROOT / "docs" / name for name in ("add-a-generator.md", "add-a-filter.md", "resume-and-trace.md")]
+RUN = [
+    ROOT / "docs" / name for name in ("add-a-generator.md", "add-a-filter.md", "resume-and-trace.md", "supervised.md")
+]
 """Pages whose Python is run, block after block, in one folder."""
 BILLS = [page for page in PAGES if any(block.file for block in blocks(page, "yaml"))]
 QUESTION = '{"id": "q1", "kind": "short", "question": "Who founded the guild?", "answer": "Ora Venn"}\n'

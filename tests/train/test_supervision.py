@@ -27,7 +27,7 @@ CHATML = (
 QUESTION = Asked("Who taxed salt?", "The guild did.")
 
 
-def chatty(template: str = CHATML) -> StudentTokenizer:
+def chatty(template: str | None = CHATML) -> StudentTokenizer:
     inner = byte_tokenizer()
     inner.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     inner.chat_template = template
