@@ -67,13 +67,14 @@ def extraction_shape(
     least: int,
     longest: int = LONGEST_NAME,
     sentences: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> type[BaseModel]:
     """The shape with its words and bounds, for engines that enforce a schema while decoding.
 
     They bind those engines alone: a reply of another engine with a relation of its own is still read, and that one
     triple rejected, rather than the whole reply asked for again.
     """
-    name = _text({"minLength": 1, "maxLength": longest})
+    name = _text({"enum": list(names)} if names else {"minLength": 1, "maxLength": longest})
     quote = {"enum": list(sentences)} if sentences else {"minLength": 1, "maxLength": LONGEST_EVIDENCE}
     fields: dict[str, Any] = {
         "evidence": _text(quote),

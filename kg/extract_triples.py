@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from kg.extract_evidence import Track
+from kg.extract_names import names_listed
 from kg.extract_prompts import GUIDED, MORE, OPEN, SYSTEM, TYPES
 from kg.extract_schema import LONGEST_NAME, Relation, Stated, extraction_shape, relation_name, stated_in
 from kg.extract_windows import Window, sentences_of, windows_of
@@ -60,6 +61,8 @@ class ExtractTriples(Generator[Document, Triple]):
     """The fewest in a first reply, for small teachers that else list none; engines that enforce a schema heed it."""
     name_chars: int = LONGEST_NAME
     """The longest head, relation or tail. Small teachers write sentences there, so give them 40."""
+    names: Literal["free", "text"] = "free"
+    """``text`` lists in the schema the words that the window has for heads and tails, for small teachers."""
     evidence: Literal["quote", "sentence"] = "quote"
     """``sentence`` lists the window's sentences in the schema: an engine which enforces it can quote no other."""
     tries: int = 3
@@ -86,7 +89,12 @@ class ExtractTriples(Generator[Document, Triple]):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
         if not 0 <= self.overlap_chars <= self.window_chars // 2:
             raise ValueError(f"overlap_chars is {self.overlap_chars}; it must be from 0 to half of window_chars")
-        for name, words in (("entities_in", ("evidence", "document")), ("evidence", ("quote", "sentence"))):
+        choices = {
+            "entities_in": ("evidence", "document"),
+            "evidence": ("quote", "sentence"),
+            "names": ("free", "text"),
+        }
+        for name, words in choices.items():
             if getattr(self, name) not in words:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {' or '.join(words)}")
         if self.max_windows is not None and self.max_windows < 1:
@@ -157,11 +165,13 @@ class ExtractTriples(Generator[Document, Triple]):
         return outcomes
 
     def _shape(self, page: _Page, window: Window, least: int) -> type[BaseModel]:
-        sentences: tuple[str, ...] = ()
-        if self.evidence == "sentence":
-            sentences = sentences_of(page.record.text[window.start : window.end])
+        text = page.record.text[window.start : window.end]
+        sentences = sentences_of(text) if self.evidence == "sentence" else ()
+        names = tuple(one for one in names_listed(text) if len(one) <= self.name_chars) if self.names == "text" else ()
         relations = tuple(page.schema)
-        return extraction_shape(relations, self.entity_types, self.max_triples, least, self.name_chars, sentences)
+        return extraction_shape(
+            relations, self.entity_types, self.max_triples, least, self.name_chars, sentences, names
+        )
 
     def _question(
         self, record: Document, window: Window, found: Sequence[Triple], schema: dict[str, Relation]

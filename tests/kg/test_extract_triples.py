@@ -119,15 +119,28 @@ async def test_the_schema_is_in_the_request_and_the_document_before_the_question
     assert set(one["required"]) == set(one["properties"])
 
 
-async def test_evidence_by_sentence_leaves_no_other_words_to_quote(tmp_path: Path) -> None:
+async def test_a_small_teacher_can_be_left_nothing_but_the_words_of_the_text(tmp_path: Path) -> None:
     engine = ScriptedEngine(lambda _: stated(FOUNDED))
-    await run(ExtractTriples(evidence="sentence", name_chars=30), store(tmp_path, [GUILD]), engine)
+    step = ExtractTriples(evidence="sentence", names="text", relations=("founded",))
+    (kept,) = triples_of(await run(step, store(tmp_path, [GUILD]), engine))
+    assert kept.head == "Ora Venn"
     one = json.loads(engine.seen[0].schema)["$defs"]["Stated"]["properties"]
     assert one["evidence"]["enum"] == [
         "Ora Venn founded the “Salt Guild” in Marrow Bay.",
         "She sold salt to the *lampwrights*, and the guild grew.",
     ]
-    assert one["head"]["maxLength"] == 30
+    listed = [
+        "Ora Venn",
+        "founded",
+        "Salt Guild",
+        "Marrow Bay",
+        "sold salt",
+        "salt",
+        "lampwrights",
+        "guild grew",
+        "grew",
+    ]
+    assert one["head"]["enum"] == one["tail"]["enum"] == listed
 
 
 async def test_later_rounds_show_what_was_found_and_end_when_nothing_is_new(tmp_path: Path) -> None:
@@ -213,6 +226,7 @@ async def test_replies_are_paid_for_once_and_give_the_same_bytes(tmp_path: Path)
         ({"relations": ("Is A",)}, "the relation 'Is A' must be in snake_case"),
         ({"relations": ("is_a", "is_a")}, "the relation 'is_a' stands twice"),
         ({"relations": (Relation(name="is_a", head=("x",)),)}, "the relation is_a wants the kind 'x'"),
+        ({"names": "all"}, "names is 'all'; it must be free or text"),
         ({"entities_in": "title"}, "entities_in is 'title'; it must be evidence or document"),
         ({"min_triples": 50}, "min_triples is 50, more than the 40 of max_triples"),
         ({"max_windows": 0}, "max_windows is 0; it must be 1 or more, or null"),
