@@ -266,7 +266,8 @@ class _Page:
     def spells(self, name: str, evidence: str, where: str) -> bool:
         """Whether the characters stand there, for scripts without spaces and names of signs."""
         place = evidence if where == "evidence" else self.record.text
-        return fold(name) in fold(place) and (not name.isascii() or not any(map(str.isalnum, name)))
+        unspaced = any(letter >= "\u0e00" for letter in name) or not any(map(str.isalnum, name))
+        return unspaced and fold(name) in fold(place)
 
 
 def _edge(triple: Triple) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ grows with the gold part's length: one word wrong of two is half of it, one of e
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,7 +187,12 @@ def _holds_word(text: str) -> bool:
 
 
 def _held(name: str, text: str) -> bool:
-    return not _holds_word(name) or contains_name(word_track(text), name)
+    return not _holds_word(name) or contains_name(_track(text), name)
+
+
+@functools.lru_cache(maxsize=8)
+def _track(text: str) -> str:
+    return word_track(text)
 
 
 def _likeness(predicted: tuple[str, ...], gold: tuple[str, ...]) -> float:

@@ -89,6 +89,14 @@ async def test_a_pronoun_in_the_evidence_is_let_pass_unless_evidence_alone_count
     assert reject.reason == "entity_not_in_text"
 
 
+async def test_names_in_scripts_without_spaces_and_names_of_signs_are_found(tmp_path: Path) -> None:
+    text = "小野妹子は隋に渡った。 The language C++ came from C."
+    rows = stated(("小野妹子", "渡った", "隋", "小野妹子は隋に渡った"), ("C++", "came from", "C", "C++ came from C"))
+    source = store(tmp_path, [Document.new(text=text)])
+    stored = await run(ExtractTriples(), source, ScriptedEngine(lambda _: rows))
+    assert edges(triples_of(stored)) == [("小野妹子", "渡った", "隋"), ("C++", "came_from", "C")]
+
+
 async def test_a_relation_joins_the_kinds_that_the_schema_says(tmp_path: Path) -> None:
     schema: dict[str, Any] = {
         "relations": (Relation(name="founded", head=("person",), tail=("group",)), "sold"),
