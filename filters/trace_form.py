@@ -4,7 +4,7 @@ One row in -> out: a row whose ``made.finish_reason`` is ``length`` -> rejected,
 is read; ``"Salz."`` with ``min_words: 5`` -> ``trace_too_few_words``.
 
 The cheapest check of all, so it stands first. Rows that no model made have no finish reason and pass that part. The
-language is fastText's guess (`filters.language`); below `min_chars` it says nothing.
+language is fastText's guess (`filters.language`) of the words alone; below `min_chars` of them it says nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from filters.language import guesses
-from filters.measured import Remembered, measured
-from filters.words import char_count, word_count
+from filters.measured import Remembered, texts_of
+from filters.words import word_count
 from mashbill.records import Rationale
 from mashbill.step import Filter
 
@@ -30,7 +30,10 @@ class TraceForm(Filter[Rationale]):
     languages: tuple[str, ...] = ()
     """Codes as fastText gives them, e.g. ``en``; empty for any."""
     min_chars: int = 40
-    """Below this the language is not guessed: an equation looks like any."""
+    """Of words; with fewer the language is not guessed."""
+    min_score: float = 0.8
+    """How sure a guess at another language must be. On short English solutions wrong guesses scored up to 0.64, on
+    German ones right guesses 0.99."""
 
     def __post_init__(self) -> None:
         """Refuse limits that would keep nothing and codes that no guess could equal."""
@@ -49,14 +52,33 @@ class TraceForm(Filter[Rationale]):
         if self.max_words is not None:
             reasons["trace_too_many_words"] = words > self.max_words
         if self.languages:
-            told = char_count("rationale") >= self.min_chars
-            guess = measured(_guessing(self.languages, self.min_chars), "rationale", ["wanted"])
-            reasons["trace_language"] = told & (guess["wanted"] == 0.0)
+            reasons["trace_language"] = self._foreign()
         return reasons
+
+    def _foreign(self) -> pl.Expr:
+        """Whether the words are surely in another language than those wanted."""
+        remembered = _guessing(self.languages, self.min_chars)
+
+        def one(words: pl.Series) -> pl.Series:
+            found = remembered(texts_of(words))
+            return pl.Series(words.name, (found["wanted"] == 0.0) & (found["score"] >= self.min_score))
+
+        words = prose("rationale")
+        told = words.str.len_chars() >= self.min_chars
+        return told & words.map_batches(one, return_dtype=pl.Boolean, is_elementwise=True)
 
     def scores(self) -> dict[str, pl.Expr]:
         """Words of the trace."""
         return {"trace_words": word_count("rationale")}
+
+
+def prose(column: str) -> pl.Expr:
+    """The words of a text without its equations and figures, which look like a language of their own.
+
+    "Carlos memorized 24/6=<<24/6=4>>4 digits of pi." -> "Carlos memorized digits of pi."
+    """
+    letters = pl.col(column).str.replace_all(r"<<[^<>\n]*>>", " ").str.replace_all(r"[^\p{L}\p{M}\s.,;:'’-]+", " ")
+    return letters.str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 @functools.cache

@@ -93,10 +93,10 @@ def _words(text: str) -> list[str]:
 # k a word that computes, b anything else.
 _PIECE = re.compile(
     r"(?P<n>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
-    r"|(?P<w>[^\W\d_]+(?:['’/-][^\W\d_]+)*)|(?P<o>\*\*|//|[-+*/^])|(?P<p>%)|(?P<m>[$€£¢])|(?P<l>\()|(?P<r>\))"
+    r"|(?P<w>(?:(?<=\S)/)?[^\W\d_]+(?:['’/-][^\W\d_]+)*)|(?P<o>\*\*|//|[-+*/^])|(?P<p>%)|(?P<m>[$€£¢])|(?P<l>\()|(?P<r>\))"
     r"|(?P<e>(?<![<>!=:])=(?![=>]))|(?P<b>\n|[^\s])"
 )
-_ITEM = r"s?m?\({0,40}s?m?s?np?m?w{0,4}(?:\){1,40}w{0,4})?"
+_ITEM = r"s?m?\({0,40}s?m?s?np?m?w{0,10}(?:\){1,40}w{0,10})?"
 _EXPRESSION = rf"(?>{_ITEM}(?:o{_ITEM})*)"
 _EQUATION = re.compile(rf"(?<![onpmkvs()]){_EXPRESSION}(?:e{_EXPRESSION}){{1,50}}(?!(?<!w)[vnp(])")
 _COMPUTES = frozenset(
@@ -121,6 +121,7 @@ _COMPUTES = frozenset(
         "cubed",
     ]
 )
+_GOES_ON = frozenset([*COUNTS, "plus", "minus", "times"])
 _SHARES = frozenset(
     [
         "half",
@@ -147,8 +148,11 @@ _LATEX = (
     (re.compile(r"\\[dt]?frac\s?\{([^{}\n]{1,60})\}\s?\{([^{}\n]{1,60})\}"), r"(\1)/(\2)"),
     (re.compile(r"\\([%$])"), r"\1"),
     (re.compile(r"\{,\}"), ","),
-    (re.compile(r"\*\*(?!\s?[\d(])|(?<![\d)\s])\*\*"), " "),  # Markdown's bold, not a power
+    # Markdown's bold, not a power: a power has a number on both sides, and spaces on both or on neither.
+    (re.compile(r"\*\*(?!\s?[-\d(])|(?<![\d)\s])\*\*|(?<=\s)\*\*(?!\s)|(?<!\s)\*\*(?=\s)"), " "),
 )
+_SAID = {"plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "equals": "="}
+_SPOKEN = re.compile(rf"(?<=\d)\s({'|'.join(_SAID)})\s(?=[$€£]?\d)", re.IGNORECASE)
 _MIXED = re.compile(r"((?:^|[-+*/=(])[^\S\n]*)(\d{1,3})[^\S\n]+(\d{1,2})/(\d{1,2})(?![\d/])", re.MULTILINE)
 
 
@@ -163,6 +167,7 @@ class _Piece:
 def _pieces(text: str) -> list[_Piece]:
     for pattern, plain in _LATEX:
         text = pattern.sub(plain, text)
+    text = _SPOKEN.sub(lambda match: f" {_SAID[match[1].lower()]} ", text)
     text = _MIXED.sub(_as_sum, written(_LIST_MARK.sub("\n", text), money=False))
     pieces, end = list[_Piece](), -1
     for match in _PIECE.finditer(text):
@@ -170,7 +175,7 @@ def _pieces(text: str) -> list[_Piece]:
         glued, end = match.start() == end, match.end()
         before = pieces[-1] if pieces else _Piece("b", "", False)
         if code == "w":
-            code = _code_of_word(match[0].lower(), before, glued)
+            code = _code_of_word(match[0].lower().lstrip("/"), before, glued)
         elif match[0] == "-" and before.code in "be(o":
             code = "s"
         elif code == "(" and glued and before.code in "np)":
@@ -204,7 +209,8 @@ def _written_out(text: str, slack: Fraction) -> list[Equation]:
         if sides > MOST_SIDES:
             break
         inside = pieces[match.start() : match.end()]
-        one = _of_pieces(inside, slack, goes_on=codes[match.end() : match.end() + 1] in ("o", "k"))
+        following = pieces[match.end()] if match.end() < len(pieces) else _Piece("b", "", False)
+        one = _of_pieces(inside, slack, goes_on=following.code == "o" or following.text.lower() in _GOES_ON)
         if one is not None:
             found.append(one)
     return found
@@ -218,7 +224,11 @@ def _of_pieces(pieces: Sequence[_Piece], slack: Fraction, *, goes_on: bool) -> E
     outcome, detail, arithmetic = _judge(sides, slack)
     if not arithmetic:
         return None
-    units = {unit for piece in pieces if piece.code in "wm" and (unit := unit_of(piece.text))}
+    # The word next to a number is its unit: "minutes per day" are minutes.
+    next_to = [
+        piece for before, piece in pairwise(pieces) if piece.code == "m" or (piece.code == "w" and before.code == "n")
+    ]
+    units = {unit for piece in [*pieces[:1], *next_to] if piece.code in "wm" and (unit := unit_of(piece.text))}
     if outcome == "wrong" and (goes_on or len(units) > len({measure_of(unit) for unit in units})):
         outcome, detail = "unsure", f"{detail}, but it goes on or counts in {' and '.join(sorted(units)) or 'words'}"
     return Equation("=".join(sides), outcome, False, detail)
