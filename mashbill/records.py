@@ -281,7 +281,7 @@ class QA(Record):
     pass_rate: float | None = None
     """Share of a student's attempts that were right."""
 
-    not_content: ClassVar[frozenset[str]] = Record.not_content | {"pass_rate", "verdicts"}
+    not_content: ClassVar[frozenset[str]] = Record.not_content | {"pass_rate", "verdicts", "difficulty"}
     """What was measured or judged of a question is not the question."""
 
     @property
