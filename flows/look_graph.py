@@ -17,7 +17,7 @@ from rich.text import Text
 from flows.terminal import console, excerpt, grid, number, plain, some
 from kg.coverage import Coverage
 from kg.graph import Graph
-from mashbill.errors import InputError
+from mashbill.errors import InputError, SettingsError
 from mashbill.records import Edge
 
 if TYPE_CHECKING:
@@ -141,8 +141,12 @@ def _way(edges: Iterable[Edge]) -> Text:
 def render_coverage(graph: Graph, sampling: Sampling, to: Path) -> None:
     """Draw paths from balanced and from uniform sources, print what each covers, and draw both."""
     from kg.plot import draw_coverage
-    from kg.sample import PathSampler
+    from kg.sample import PathSampler, check_numbers
 
+    try:
+        check_numbers(sampling.hops, (), sampling.eps)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     found = dict[str, Coverage]()
     for start in ("balanced", "uniform"):
         sampler = PathSampler(

@@ -76,7 +76,7 @@ def read_triples(path: Path, tally: Tally | None = None, columns: Columns | None
             tally.triples += 1
             yield triple_of(piece, path.name)
     if not seen:
-        raise InputError("has no triple; wanted lines of head, relation and tail with tabs between", path=path)
+        raise InputError("has no triple; wanted rows of a head, a relation and a tail", path=path)
 
 
 def rows_of(path: Path, columns: Columns | None = None) -> Iterator[Row | Flaw]:

@@ -48,7 +48,7 @@ def load_graph(
         # Also where the columns have something wrong: it is raised here, with its line.
         graph = graph_of_tables([_table(path, columns)], inverses, taxonomic)
     if not graph.edges:
-        raise InputError("has no triple; wanted lines of head, relation and tail with tabs between", path=path)
+        raise InputError("has no triple; wanted rows of a head, a relation and a tail", path=path)
     return graph
 
 

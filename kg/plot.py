@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import html
 import io
+import itertools
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,7 +32,9 @@ SUFFIXES = (".svg", ".png", ".pdf", ".html")
 ROW = 0.19
 """Inches of one row: text of 9 points with some air."""
 LONGEST = 40
-"""Letters of a name; the rest of a longer one is cut, or it would run into the other side."""
+"""Letters of a name, those of double width counted twice; the rest of a longer one is cut."""
+WIDTH = 12.5
+CENTRE = WIDTH / 2
 INK, QUIET, LINE = "#1a1a1a", "#6b7280", "#d1d5db"
 COLOURS = ("#3b6fb6", "#c2571a", "#2f855a", "#8b5aa8", "#b7313e", "#0f7f8a", "#8a6d1a", "#c2498e", "#5a6b2f", "#555b6e")
 """Told apart by most people who confuse red and green, and dark enough to be read as text on white."""
@@ -108,10 +112,10 @@ def draw_neighbourhood(graph: Graph, name: str, path: Path, *, most: int = 40) -
     left, right = neighbourhood(graph, name, most=most)
     rows = max(sum(block.rows for block in side) + len(side) for side in (left, right))
     height = max(rows + 1, 8) * ROW + 1.0
-    figure = _figure(11, height)
+    figure = _figure(WIDTH, height)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.set_xlim(0, 11)
+    axes.set_xlim(0, WIDTH)
     axes.set_ylim(0, height)
     tags = sorted({tag for side in (left, right) for block in side for _, tag in block.shown if tag})
     colours = {tag: COLOURS[at % len(COLOURS)] for at, tag in enumerate(tags)}
@@ -131,7 +135,7 @@ def _side(axes: Axes, blocks: Iterable[Block], colours: Mapping[str, str], middl
     for block in blocks:
         heading = y
         # From the box to the heading: one line for a relation, whose edges then fork.
-        start, fork = 5.5 + sign * 1.3, 5.5 + sign * 2.35
+        start, fork = CENTRE + sign * 1.3, CENTRE + sign * 2.35
         _curve(axes, (start, middle), (fork - sign * 0.08, heading))
         # The arrow points to the right on both sides, as the edges do.
         _text(axes, fork, y, f"{_cut(block.relation)} →", align, INK, weight="bold")
@@ -164,23 +168,29 @@ def _node(axes: Axes, name: str, tag: str, edges: tuple[int, int], middle: float
     height = 0.2 * len(lines) + 0.32
     style = "round,pad=0.02,rounding_size=0.08"
     box = FancyBboxPatch(
-        (4.2, middle - height / 2), 2.6, height, boxstyle=style, facecolor="white", edgecolor=FIRST, linewidth=1.6
+        (CENTRE - 1.3, middle - height / 2),
+        2.6,
+        height,
+        boxstyle=style,
+        facecolor="white",
+        edgecolor=FIRST,
+        linewidth=1.6,
     )
     axes.add_patch(box)
     for at, line in enumerate(lines):
-        _text(axes, 5.5, middle + height / 2 - 0.17 - 0.2 * at, line, "center", INK, weight="bold", size=10)
+        _text(axes, CENTRE, middle + height / 2 - 0.17 - 0.2 * at, line, "center", INK, weight="bold", size=10)
     below = f"{edges[0]:,} in, {edges[1]:,} out" + (f"; {tag}" if tag else "")
-    _text(axes, 5.5, middle - height / 2 + 0.13, _cut(below), "center", QUIET, size=8)
+    _text(axes, CENTRE, middle - height / 2 + 0.13, _cut(below), "center", QUIET, size=8)
 
 
 def _legend(axes: Axes, height: float, edges: tuple[int, int], colours: Mapping[str, str]) -> None:
     top = height - 0.3
     _text(axes, 0.3, top, f"points to it: {edges[0]:,} edges", "left", QUIET)
-    _text(axes, 10.7, top, f"it points to: {edges[1]:,} edges", "right", QUIET)
+    _text(axes, WIDTH - 0.3, top, f"it points to: {edges[1]:,} edges", "right", QUIET)
     shown = list(colours.items())[:6]
     # As wide as its labels: 9 points are about 0.075 inches a letter.
     widths = [0.075 * len(_cut(tag, 20)) + 0.35 for tag, _ in shown]
-    x = 5.5 - sum(widths) / 2
+    x = CENTRE - sum(widths) / 2
     for (tag, colour), width in zip(shown, widths, strict=True):
         axes.plot([x], [top], marker="o", markersize=5, color=colour)
         _text(axes, x + 0.1, top, _cut(tag, 20), "left", QUIET)
@@ -265,7 +275,10 @@ def _cut(text: str, most: int = LONGEST) -> str:
     """
     line = text.replace("\t", "⇥").replace("\n", "⏎").replace("\r", "⏎")
     line = "".join(one if one.isprintable() else "�" for one in line)
-    return line if len(line) <= most else line[: most - 1] + "…"
+    widths = list(itertools.accumulate(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in line))
+    if not widths or widths[-1] <= most:
+        return line
+    return line[: sum(width < most for width in widths)] + "…"
 
 
 def _wrapped(name: str, width: int) -> list[str]:

@@ -79,7 +79,7 @@ def test_what_is_written_is_read_whatever_the_names(
         (b"\tr\tb\n", "graph.tsv:1: has no head"),
         (b"a\tr\t\n", "graph.tsv:1: has no tail"),
         (b"a\tr\tb\na\tr\tcaf\xe9\n", "graph.tsv:2: is not UTF-8 (byte 8 of the line)"),
-        (b"", "graph.tsv: has no triple; wanted lines of head, relation and tail with tabs between"),
+        (b"", "graph.tsv: has no triple; wanted rows of a head, a relation and a tail"),
         (b"\n\n", "graph.tsv: has no triple"),
     ],
 )
