@@ -101,6 +101,30 @@ def run(
 
 
 @app.command()
+def star(
+    bill: BillPath,
+    root: Root = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Let a bill's student learn from its own right answers, round by round, or what an earlier run left to do."""
+    from contextlib import nullcontext
+
+    from flows.kitchen import run_stages
+    from flows.progress import RichProgress
+    from flows.star import bootstrap
+    from mashbill.errors import Interrupted
+    from mashbill.progress import Silent
+
+    try:
+        with nullcontext(Silent()) if quiet else RichProgress() as progress:
+            outcome = run_stages(bill, settings_of(root), progress, bootstrap)
+    except Interrupted:
+        typer.echo("stopped: to go on, run the same command again", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{outcome.summary}\nreport: {outcome.report}")
+
+
+@app.command()
 def plan(
     bill: BillPath,
     probe: Annotated[

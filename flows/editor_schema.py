@@ -80,6 +80,7 @@ def _top() -> Schema:
         "release": object_schema(Release),
         "student": object_schema(StudentSpec),
         "train": _train(),
+        "star": _said("Rounds of learning from right answers of the student's own.", {"type": "object"}),
         "evaluate": _evaluate(),
     }
 

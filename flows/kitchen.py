@@ -205,6 +205,10 @@ def checked_bill(path: Path, settings: Settings) -> Bill:
         from flows.training_section import read_evaluation, read_hardware, read_training
 
         read_training(bill), read_evaluation(bill), read_hardware(settings)
+    if "star" in bill.whole:
+        from flows.star_section import read_star
+
+        read_star(bill)
     return bill
 
 

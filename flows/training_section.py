@@ -169,7 +169,7 @@ def read_evaluation(bill: Bill) -> Evaluation | None:
     questions = Path() if stream else (bill.folder / asked.as_(str)).resolve()
     if not stream and not questions.is_file():
         asked.fail(f"no such file: {questions}")
-    if "train" not in bill.whole and read_student(bill).scratch is not None:
+    if not {"train", "star"} & set(bill.whole.value) and read_student(bill).scratch is not None:
         section.fail("a student from scratch knows nothing before it is trained; add `train`, or take another student")
     # A broken question must not be found after the training, nor a student that is missing.
     read_student(bill)

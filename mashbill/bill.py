@@ -61,6 +61,7 @@ TOP = (
     "release",
     "student",
     "train",
+    "star",
     "evaluate",
 )
 
