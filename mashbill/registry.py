@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -137,26 +138,55 @@ def _in_file(sort: Sort, path: Path, module: str) -> Iterable[Found]:
     if path.stem.startswith("_"):
         return
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        classes = _classes(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         where = f"{path}:{error.lineno}" if error.lineno else f"{path}"
         raise RegistryError(f"{where}: cannot be read as Python: {error.msg}") from error
     except ValueError as error:
         raise RegistryError(f"{path}: cannot be read as Python: {error}; save it as UTF-8 text") from error
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and snake_case(node.name) == path.stem and _is_one(sort, node):
-            summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-            bases = tuple(ast.unparse(base) for base in node.bases)
-            yield Found(path.stem, module, path, node.name, bases, summary)
+    for one in classes:
+        if snake_case(one.name) == path.stem and _is_one(sort, one):
+            yield Found(path.stem, module, path, one.name, one.bases, one.summary)
 
 
-def _is_one(sort: Sort, node: ast.ClassDef) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """What a file's text says of one of its classes."""
+
+    name: str
+    bases: tuple[str, ...]
+    summary: str
+    methods: frozenset[str]
+
+
+@functools.lru_cache(maxsize=1024)
+def _classes(source: str) -> tuple[_Class, ...]:
+    """The classes of a file by its text: parsed once, and again when it was edited."""
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    return tuple(
+        _Class(
+            name=node.name,
+            bases=tuple(ast.unparse(base) for base in node.bases),
+            summary=(ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " "),
+            methods=frozenset(_methods(node)),
+        )
+        for node in nodes
+    )
+
+
+def _methods(node: ast.ClassDef) -> Iterable[str]:
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef):
+            yield item.name
+        elif isinstance(item, ast.AsyncFunctionDef):
+            yield f"async {item.name}"
+
+
+def _is_one(sort: Sort, one: _Class) -> bool:
     """A step derives from something; engines and embedders follow protocols: known by `complete` and by `embed`."""
     if sort == "step":
-        return bool(node.bases)
-    if sort == "embedder":
-        return any(isinstance(item, ast.FunctionDef) and item.name == "embed" for item in node.body)
-    return any(isinstance(item, ast.AsyncFunctionDef) and item.name == "complete" for item in node.body)
+        return bool(one.bases)
+    return ("embed" if sort == "embedder" else "async complete") in one.methods
 
 
 def _import(one: Found) -> ModuleType:
