@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mashbill.embedding import DEFAULT, load_embedder
+from mashbill.embedding import DEFAULT, VectorEmbedder, load_embedder
 from mashbill.exemplars import MARK, Exemplar, bank_digest, read_bank
 from mashbill.records import Record
 
@@ -119,7 +119,7 @@ class FewShot:
         if not self.shots:
             return Shown()
         examples, rows, owners = _prepared(self.written, self.bank, self.bank_digest, self.embedder)
-        near = _nearness(rows, owners, len(examples), load_embedder(self.embedder).embed(list(keys)))
+        near = _nearness(rows, owners, len(examples), _embedder(self.embedder).embed(list(keys)))
         ranked = [
             (one, float(near[at]) * one.usefulness**self.usefulness)
             for at, one in enumerate(examples)
@@ -129,6 +129,12 @@ class FewShot:
         people = [pair for pair in ranked if pair[0].human][: min(self.people, self.shots)]
         others = [pair for pair in ranked if pair not in people][: self.shots - len(people)]
         return Shown(tuple(one for one, _ in [*reversed(people), *reversed(others)]))
+
+
+@functools.cache
+def _embedder(name: str) -> VectorEmbedder:
+    # Kept: to find one reads the files of all, and each question asks for it.
+    return load_embedder(name)
 
 
 def _made_from(one: Exemplar, record: Record | None) -> bool:
@@ -147,7 +153,7 @@ def _prepared(
     found |= {one.id: one for one in (example.exemplar() for example in written) if one.id not in found}
     examples = [found[key] for key in sorted(found)]
     keys = [(at, key) for at, one in enumerate(examples) for key in one.keys]
-    rows = np.asarray(load_embedder(embedder).embed([key for _, key in keys]), dtype=np.float32)
+    rows = np.asarray(_embedder(embedder).embed([key for _, key in keys]), dtype=np.float32)
     return examples, rows, np.array([at for at, _ in keys], dtype=np.intp)
 
 
