@@ -100,44 +100,10 @@ _ITEM = r"s?m?\({0,40}s?m?s?np?m?w{0,10}(?:\){1,40}w{0,10})?"
 _EXPRESSION = rf"(?>{_ITEM}(?:o{_ITEM})*)"
 _EQUATION = re.compile(rf"(?<![onpmkvs()]){_EXPRESSION}(?:e{_EXPRESSION}){{1,50}}(?!(?<!w)[vnp(])")
 _COMPUTES = frozenset(
-    [
-        "plus",
-        "minus",
-        "times",
-        "over",
-        "by",
-        "from",
-        "half",
-        "twice",
-        "double",
-        "triple",
-        "thrice",
-        "quarter",
-        "third",
-        "less",
-        "more",
-        "than",
-        "squared",
-        "cubed",
-    ]
+    _words("plus minus times over from half twice double triple thrice quarter third less more than squared cubed")
 )
-_GOES_ON = frozenset([*COUNTS, "plus", "minus", "times"])
-_SHARES = frozenset(
-    [
-        "half",
-        "third",
-        "thirds",
-        "quarter",
-        "quarters",
-        "fourth",
-        "fourths",
-        "fifth",
-        "fifths",
-        "percent",
-        "number",
-        "numbers",
-    ]
-)
+_GOES_ON = frozenset([*COUNTS, "plus", "minus"])
+_SHARES = frozenset(_words("half third thirds quarter quarters fourth fourths fifth fifths percent number numbers"))
 _LETTER_UNITS = frozenset("amghsl")
 
 _LIST_MARK = re.compile(r"^[ \t]*(?:\(?\d{1,3}[.)]|[-*+•])[ \t]+", re.MULTILINE)
@@ -152,7 +118,7 @@ _LATEX = (
     (re.compile(r"\*\*(?!\s?[-\d(])|(?<![\d)\s])\*\*|(?<=\s)\*\*(?!\s)|(?<!\s)\*\*(?=\s)"), " "),
 )
 _SAID = {"plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "equals": "="}
-_SPOKEN = re.compile(rf"(?<=\d)\s({'|'.join(_SAID)})\s(?=[$€£]?\d)", re.IGNORECASE)
+_SPOKEN = re.compile(rf"(?<=\d) ({'|'.join(_SAID)}) (?=[$€£]?\d)", re.IGNORECASE)
 _MIXED = re.compile(r"((?:^|[-+*/=(])[^\S\n]*)(\d{1,3})[^\S\n]+(\d{1,2})/(\d{1,2})(?![\d/])", re.MULTILINE)
 
 
@@ -193,7 +159,7 @@ def _as_sum(match: re.Match[str]) -> str:
 def _code_of_word(word: str, before: _Piece, glued: bool) -> str:
     if len(word) == 1 and (glued or word not in _LETTER_UNITS):
         return "v"
-    if word in COUNTS or word in _COMPUTES:
+    if word in COUNTS or word in _COMPUTES or (word == "by" and before.text.lower().startswith(("multipl", "divid"))):
         return "k"
     # "a total of 3 + 4" adds; "a third of 3 + 4" does something else.
     return "k" if word == "of" and (before.code in "np)k" or before.text.lower() in _SHARES) else "w"

@@ -18,35 +18,15 @@ def _words(text: str) -> list[str]:
 _ONES = {
     word: number
     for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
+        _words(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+            "fifteen sixteen seventeen eighteen nineteen"
+        )
     )
 }
 _TENS = {
     word: 10 * number
-    for number, word in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
-    )
+    for number, word in enumerate(_words("twenty thirty forty fifty sixty seventy eighty ninety"), start=2)
 }
 SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 """What multiplies the number before it."""
@@ -65,32 +45,10 @@ _PARTS = {
 }
 _PARTS.update({f"{word}s": over for word, over in list(_PARTS.items()) if word not in ("half", "halves")})
 _BEFORE = frozenset(
-    [
-        "about",
-        "exactly",
-        "approximately",
-        "roughly",
-        "around",
-        "only",
-        "just",
-        "there",
-        "are",
-        "is",
-        "was",
-        "were",
-        "a",
-        "total",
-        "of",
-        "he",
-        "she",
-        "it",
-        "they",
-        "we",
-        "has",
-        "have",
-        "had",
-        "the",
-    ]
+    _words(
+        "about exactly approximately roughly around only just there are is was were a total of he "
+        "she it they we has have had the"
+    )
 )
 _WORD = re.compile(r"[^\W\d_]+")
 MOST_WORDS = 40

@@ -24,22 +24,10 @@ def _words(text: str) -> list[str]:
 
 
 WRITES = frozenset(
-    [
-        "os.remove",
-        "os.rename",
-        "os.rmdir",
-        "os.mkdir",
-        "os.chmod",
-        "os.chown",
-        "os.link",
-        "os.symlink",
-        "os.truncate",
-        "os.utime",
-        "os.chdir",
-        "shutil.rmtree",
-        "shutil.copyfile",
-        "shutil.move",
-    ]
+    _words(
+        "os.remove os.rename os.rmdir os.mkdir os.chmod os.chown os.link os.symlink os.truncate "
+        "os.utime os.chdir shutil.rmtree shutil.copyfile shutil.move"
+    )
 )
 """Audited acts on a path, allowed within the working folder alone."""
 FORBIDDEN = (

@@ -263,6 +263,10 @@ def test_an_equation_in_two_units_of_one_measure_is_judged_only_when_it_is_right
 def test_an_equation_that_goes_on_is_not_wrong() -> None:
     assert found("3 + 4 = 6 + the rest") == [("3+4=6", "unsure")]
     assert found("4 * 6 = 2 dozen") == [("4*6=2", "unsure")]
+    assert found("2 * 12 = 26 times a year") == [("2*12=26", "wrong")]
+    assert found("it rose by 200 * $3 = $601") == [("200*3=601", "wrong")]
+    assert found("6 divided by 2 + 1 = 3") == [("6/2+1=3", "wrong")]  # 6 / 2 + 1 is 4
+    assert found("the sum multiplied by 2 + 1 = 3") == []
     assert found("3 + 4 = 6 pans from the guild") == [("3+4=6", "wrong")]
     assert found("30 * 2 = 59 minutes per day") == [("30*2=59", "wrong")]
 
