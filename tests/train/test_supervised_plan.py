@@ -70,6 +70,11 @@ def test_gaps_are_filled_from_a_little_later() -> None:
     assert [[one.length for one in row] for row in second] == [[8], []]
 
 
+def test_an_example_that_does_not_fit_whole_leaves_its_room_to_others() -> None:
+    first = next(batches(units([(9,), (5, 6), (10,)]), rows=2, row_length=10, steps=9))
+    assert [[one.length for one in row] for row in first] == [[9], [10]]
+
+
 def segments(out: Path) -> list[list[dict[str, Any]]]:
     listed: list[list[dict[str, Any]]] = pq.read_table(out / PLAN).column("segments").to_pylist()
     return listed
