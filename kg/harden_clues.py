@@ -99,9 +99,13 @@ class Clues:
                 told = replace(clue, blur=blur)
                 if len(self.fits(told)) > len(self.fits(clue)):  # else it tells as much in more words
                     clues = tuple(told if one is clue else one for one in query.clues)
-                    yield Change(replace(query, clues=clues), f"blurred: {self.sentence(clue)}")
+                    yield Change(replace(query, clues=self._distinct(clues)), f"blurred: {self.sentence(clue)}")
             if len(rest) >= least:
                 yield Change(replace(query, clues=rest), f"left out: {self.sentence(clue)}")
+
+    def _distinct(self, clues: Iterable[Clue]) -> tuple[Clue, ...]:
+        """The clues without those that, blurred, say what an earlier one says."""
+        return tuple({self.sentence(clue): clue for clue in reversed(tuple(clues))}.values())[::-1]
 
     def _blurs(self, clue: Clue, target: int) -> list[int]:
         """Edges that may stand for the other end's name: those that lead on from it, and not to the answer."""

@@ -88,9 +88,9 @@ class Maker:
 
     def _true_false(self, edge: int) -> Question:
         head, relation, tail = self._parts(edge)
-        shown, answer = tail, "True"
-        if self._draw("false", edge) % 2:
-            (shown,), answer = self.negatives.draw(head, relation, tail, 1, ("true_false", edge)), "False"
+        # Drawn for true ones too: were only the false ones given up for want of a wrong answer, most would be true.
+        (wrong,) = self.negatives.draw(head, relation, tail, 1, ("true_false", edge))
+        shown, answer = (wrong, "False") if self._draw("false", edge) % 2 else (tail, "True")
         text = f"Is this true? {self._sentence(head, relation, shown)}"
         edges = (self.facts.graph.edge(edge),)
         return Question(text=text, answer=answer, options=("True", "False"), edges=edges, drawn=shown != tail)

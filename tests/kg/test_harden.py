@@ -92,6 +92,8 @@ async def test_after_each_question_of_a_real_graph_one_node_fits(tmp_path: FileP
     assert len(rows) > 20
     for row in rows:
         assert row.answer not in row.question
+        told = row.question.split(". ")
+        assert len(set(told)) == len(told)
         assert all(edge.triple in true for edge in row.path)
         assert len(row.parents) == len(set(row.path))
     assert sum(stored.manifest.notes["questions_by_rounds"].values()) == len(rows)

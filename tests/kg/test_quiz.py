@@ -77,7 +77,7 @@ async def test_a_false_statement_is_not_in_the_graph_and_a_true_one_is(tmp_path:
     sentences = {Wording().sentence(spoken(one.head), one.relation, spoken(one.tail)) for one in triples}
     rows: list[QA] = rows_of(await asked(tmp_path, triples, per_format=200, formats=("true_false",)))
     answers = Counter(row.answer for row in rows)
-    assert 70 < answers["True"] < 130
+    assert 80 < answers["True"] < 120  # within 3 standard deviations, though many facts have no wrong answer
     for row in rows:
         assert (row.question.removeprefix("Is this true? ") in sentences) == (row.answer == "True")
 
