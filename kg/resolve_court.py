@@ -92,8 +92,8 @@ class Court:
                 self.verdicts[pair] = verdict
 
     async def _one(self, pair: Pair) -> bool:
-        # By name and not by place: a place changes with every document that is added.
-        things = sorted((self.things[place] for place in pair), key=lambda thing: (thing.key, thing.kind))
+        # Things stand in the order of their keys, so a pair's question has one order whatever documents are added.
+        things = [self.things[place] for place in pair]
         shown = [name_lines(at, thing.shown, thing.kind, thing.sentences) for at, thing in enumerate(things, start=1)]
         own = self.ask.of(content_id("pair", *((thing.key, thing.kind) for thing in things)))
         question = [system(self.step.system), user(self.step.pair_prompt, "\n".join(shown))]

@@ -72,8 +72,9 @@ class HashedNgrams:
             if last <= 0:
                 continue
             hashed = np.full(last, size, dtype=np.uint64)
-            # A run may begin or end at a word's edge but not cross it, nor run from one text into the next.
-            whole = rows[:last] == rows[size - 1 :]
+            # A run may begin or end at a word's edge but not cross it; nor does it run from one text into the next,
+            # since each begins and ends with a space.
+            whole = np.ones(last, dtype=bool)
             for step in range(size):
                 hashed = (hashed ^ codes[step : step + last]) * _PRIME
                 if 0 < step < size - 1:
