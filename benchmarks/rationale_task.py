@@ -8,13 +8,19 @@ Chain of 4 steps, seed 0 (one of millions)::
 
 Every number on the way lies from 1 to 99, so a step is one of some two thousand facts and easy. The chain is not: each
 step wants the result of the one before, so a student of two layers that has to say the answer at once has fewer layers
-than steps, and the same student that writes the steps down has them all in sight.
+than steps, and the same student that writes the steps down has them all in sight. The files of `examples/arithmetic`
+are made by::
+
+    .venv/bin/python -m benchmarks.rationale_task --steps 3 --problems 1500 --out examples/arithmetic
 """
 
 from __future__ import annotations
 
+import argparse
+import itertools
+import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +28,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from mashbill.fingerprint import seed_of
+from mashbill.store import write_bytes
 
 MOST = 99
 _SIGNS = {"add": "+", "take": "-", "times": "*"}
@@ -110,3 +117,34 @@ def write_tokenizer(place: Path) -> Path:
     """The tokenizer where a student finds it."""
     task_tokenizer().save_pretrained(str(place))
     return place
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write problems with their rationales, a hundred questions each for validation and test, and the tokenizer."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--steps", type=int, default=3, help="of a chain")
+    parser.add_argument("--problems", type=int, default=1500, help="to learn from")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    chains = problems(options.seed, options.steps)
+    learned = [
+        {"question": one.question, "rationale": one.rationale, "answer": one.answer}
+        for one in itertools.islice(chains, options.problems)
+    ]
+    _lines(options.out / "problems.jsonl", learned)
+    for name in ("validation", "test"):
+        asked = [
+            {"id": f"{name}-{number}", "question": one.question, "answer": one.answer}
+            for number, one in enumerate(itertools.islice(chains, 100))
+        ]
+        _lines(options.out / f"{name}.jsonl", asked)
+    write_tokenizer(options.out / "tokenizer")
+
+
+def _lines(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    write_bytes(path, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+
+
+if __name__ == "__main__":
+    main()

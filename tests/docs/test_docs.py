@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.scaffold import write_new
+from flows.star_section import read_star
 from flows.training_section import read_evaluation, read_training
 from mashbill.bill import TOP, read_bill
 from mashbill.registry import available
@@ -28,7 +29,8 @@ from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, field_tables, 
 from train.hardware import Hardware
 
 RUN = [
-    ROOT / "docs" / name for name in ("add-a-generator.md", "add-a-filter.md", "resume-and-trace.md", "supervised.md")
+    ROOT / "docs" / name
+    for name in ("add-a-generator.md", "add-a-filter.md", "resume-and-trace.md", "supervised.md", "knowledge-graphs.md")
 ]
 """Pages whose Python is run, block after block, in one folder."""
 BILLS = [page for page in PAGES if any(block.file for block in blocks(page, "yaml"))]
@@ -90,11 +92,13 @@ def test_the_steps_of_a_page_pass_ruff_and_their_own_tests(page: Path, folder: P
 @pytest.mark.parametrize("page", BILLS, ids=name_of)
 def test_the_bills_of_a_page_are_valid(page: Path, folder: Path) -> None:
     (folder / "questions.jsonl").write_text(QUESTION, encoding="utf-8")
+    (folder / "validation.jsonl").write_text(QUESTION.replace("Who", "When"), encoding="utf-8")
     bills = [folder / str(block.file) for block in write_files(page, folder) if block.language == "yaml"]
     for path in bills:
         bill = read_bill(path)
         read_training(bill)
         read_evaluation(bill)
+        read_star(bill)
 
 
 def commands() -> list[tuple[str, str]]:
@@ -189,7 +193,9 @@ def plain_default(field: dataclasses.Field[Any]) -> Any:
         return "none" if not field.default_factory() else field.default_factory()
     if field.default is dataclasses.MISSING:
         return "required"
-    return "none" if field.default in (None, "") else field.default
+    if isinstance(field.default, tuple):
+        return list(field.default)
+    return "none" if field.default in (None, "", ()) else field.default
 
 
 def test_the_page_of_the_bill_names_every_top_level_field() -> None:
