@@ -194,7 +194,7 @@ def plain_default(field: dataclasses.Field[Any]) -> Any:
     if field.default is dataclasses.MISSING:
         return "required"
     if isinstance(field.default, tuple):
-        return list(field.default)
+        return list(field.default) or "none"
     return "none" if field.default in (None, "", ()) else field.default
 
 
