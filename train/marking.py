@@ -20,10 +20,13 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from train.eval_spec import Choosing
 from train.questions import Question
-from train.scoring import Score
+
+if TYPE_CHECKING:
+    from train.scoring import Score
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

@@ -52,7 +52,8 @@ def word_tokenizer(place: Path) -> StudentTokenizer:
 
 def labelled(count: int, seed: int) -> list[Rationale]:
     """Rows as the step `teacher_rationale` writes them with ``answer_only``: no reasons, and gold where it is known."""
-    rng, rows = random.Random(seed), {}
+    rng = random.Random(seed)
+    rows: dict[str, Rationale] = {}
     while len(rows) < count:
         drug, person, effect = rng.choice(DRUGS), rng.choice(PEOPLE), rng.choice(EFFECTS)
         said = rng.choice([drug, person]) if rng.random() < ERRS else effect
