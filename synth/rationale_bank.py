@@ -17,9 +17,8 @@ from collections.abc import Iterable
 
 from mashbill.exemplars import Exemplar
 from mashbill.records import Rationale
+from synth.rationale_draws import GOLD
 from synth.rationale_prompts import MARK, question_text
-
-GOLD = "gold"
 
 
 def exemplars_of(rows: Iterable[Rationale]) -> list[Exemplar]:

@@ -22,10 +22,12 @@ from mashbill.records import QA, Verdict
 from mashbill.step import Step, settle
 from synth.exemplars import FewShot, Shown
 from synth.graders import MAIN, engine_of, roles
-from synth.rationale_prompts import HINT, TASKS, Form, Task, shown_question
+from synth.rationale_prompts import TASKS, Form, Task, shown_question
 from synth.rationale_reading import Worked, read_marked, read_shaped, reply_shape
 from synth.templates import check_places, fill
 
+GOLD = "gold"
+"""The teacher of the rationale that a question came with."""
 REASONING = Sampling(temperature=0.7, max_tokens=512)
 """0.7 is RFT's (arXiv 2308.01825); its paths had at most 256 tokens of a shorter kind."""
 
@@ -110,6 +112,10 @@ class Drawing(Step):
         if not self.teachers or len(set(self.teachers)) < len(self.teachers) or "" in self.teachers:
             raise ValueError(
                 f"teachers is {list(self.teachers)}; name one or more, each once, {MAIN} for the main engine"
+            )
+        if GOLD in self.teachers:
+            raise ValueError(
+                f"a teacher is called {GOLD}, which stands for the rationale a question came with; rename it"
             )
         if self.draws > 1 and self.sampling.temperature == 0:
             raise ValueError(
@@ -212,6 +218,3 @@ def hint_of(template: str, answer: str) -> str:
 def check_hint(template: str) -> None:
     """Refuse a hint that does not name the answer."""
     check_places("hint", template, {"answer"}, {"answer"})
-
-
-DEFAULT_HINT = HINT

@@ -36,7 +36,8 @@ class ReadQa(Source[QA]):
     question: str = "question"
     """The column of the question."""
     answer: str = "answer"
-    """The column of the answer: text, a number, or a list of all that are right."""
+    """The column of the answer: text, a number, or a list of all that are right. Empty: nobody knows the answers, and
+    they are a teacher's to give."""
     marker: str = ""
     """What stands before the final answer in that column, e.g. ``####``; what stands before it is the rationale."""
     answer_is: Literal["text", "index"] = "text"
@@ -65,8 +66,12 @@ class ReadQa(Source[QA]):
         super().__post_init__()
         if self.max_bytes < 1 or self.limit < 0:
             raise ValueError(f"max_bytes is {self.max_bytes}, 1 or more, and limit {self.limit}, 0 (for all) or more")
-        if not self.question or not self.answer:
-            raise ValueError("question and answer name columns; neither can be empty")
+        if not self.question:
+            raise ValueError("question is empty; it names the column of the question")
+        if not self.answer and (self.marker or self.readable_by is not None or self.answer_is == "index"):
+            raise ValueError(
+                "answer is empty: no column holds answers; leave out marker, readable_by and answer_is too"
+            )
         if not self.glob.strip() or PurePosixPath(self.glob).is_absolute() or PureWindowsPath(self.glob).anchor:
             raise ValueError(f"glob is {self.glob!r}; it is taken relative to `path`, as '**/*.jsonl'")
         if self.answer_is == "index" and (not self.options or self.marker):
@@ -152,6 +157,8 @@ class ReadQa(Source[QA]):
 
     def _answers(self, row: Row, options: _Options) -> tuple[str, tuple[str, ...]]:
         """The rationale that stands before the answer, and all right answers."""
+        if not self.answer:
+            return "", ("",)
         found = _value(row, self.answer)
         if self.answer_is == "index":
             if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < len(options.texts):

@@ -27,12 +27,10 @@ from mashbill.records import QA, Rationale
 from mashbill.step import Generator
 from synth.graders import FAITHFUL, Grading, roles
 from synth.rationale_checks import Checking, vote_of
-from synth.rationale_draws import DEFAULT_HINT, Attempt, Drawing, check_hint, hint_of
+from synth.rationale_draws import GOLD, Attempt, Drawing, check_hint, hint_of
 from synth.rationale_hint import hint_leak
+from synth.rationale_prompts import HINT
 from synth.rationale_skeleton import skeleton_of
-
-GOLD = "gold"
-"""The teacher of the rationale that a question came with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,7 @@ class TeacherRationale(Drawing, Checking, Generator[QA, Rationale]):
     hint_draws: int = 0
     """For questions that no draw got right: draws with the right answer shown (STaR's rationalisation). They are marked
     `hinted`, kept only when they reach the answer and do not speak of it, and the hint is in no field of the row."""
-    hint: str = DEFAULT_HINT
+    hint: str = HINT
     """Follows the question in the prompt of a hinted draw; gets {answer}."""
     faithfulness: Grading = Grading(criteria=FAITHFUL)
     """Who judges hinted rationales besides `grading`: one who knows the answer can write anything before it."""

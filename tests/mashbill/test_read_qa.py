@@ -211,7 +211,8 @@ def test_ingested_questions_stop_at_the_first_bad_one_or_count_it(tmp_path: Path
     [
         ({"max_bytes": 0}, "max_bytes is 0"),
         ({"limit": -1}, "limit -1"),
-        ({"question": ""}, "neither can be empty"),
+        ({"question": ""}, "question is empty"),
+        ({"answer": "", "marker": "####"}, "answer is empty"),
         ({"glob": " "}, "glob is"),
         ({"glob": "/x/*"}, "glob is"),
         ({"answer_is": "index"}, "name their column in `options`"),
@@ -231,3 +232,12 @@ def test_gsm8k_is_read_whole() -> None:
     found = read(path, marker="####", readable_by="numeric")
     assert len(found) == 500
     assert all(isinstance(one, QA) and one.rationale for one in found)
+
+
+def test_questions_whose_answers_nobody_knows_are_read_without_one(tmp_path: Path) -> None:
+    path = lines(tmp_path / "q.jsonl", {"question": "Which drug?", "note": "Willow bark."}, {"question": "Which harm?"})
+    rows = read(path, answer="")
+    assert [(row.question, row.answer, row.accepted) for row in rows if isinstance(row, QA)] == [
+        ("Which drug?", "", ()),
+        ("Which harm?", "", ()),
+    ]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from mashbill.engine import Reply, Request, Sampling, ScriptedEngine
 from mashbill.records import QA
 from synth.exemplars import FewShot, Written
-from synth.generators.teacher_rationale import GOLD, TeacherRationale
+from synth.generators.teacher_rationale import TeacherRationale
 from synth.graders import Grading
+from synth.rationale_draws import GOLD
 from synth.rationale_prompts import TASKS
 from tests.support.kernel import bytes_of, hashed
 from tests.synth.rationale_helpers import SALT, asked, count_reasons, cut, in_turn, rejects_in, rows_of, run
@@ -271,6 +272,7 @@ def test_fields_that_make_nothing_are_refused() -> None:
         ({"draws": 2, "sampling": Sampling(temperature=0)}, "temperature 0"),
         ({"teachers": ()}, "teachers is"),
         ({"teachers": ("main", "main")}, "teachers is"),
+        ({"teachers": ("gold",)}, "a teacher is called gold"),
         ({"majority": 0.0}, "majority is 0.0"),
         ({"max_words": 0}, "max_words is 0"),
         ({"hint_draws": -1}, "hint_draws is -1"),
