@@ -114,6 +114,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("whole", ["full_cot", "lora"], indirect=True)
 def test_a_killed_process_goes_on_to_the_same_losses(
     whole: tuple[Path, Lora | None, TrainResult], tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_killed_process_goes_on_to_the_same_losses(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("whole", ["multitask", "lora"], indirect=True)
 def test_two_processes_train_the_same_student(
     whole: tuple[Path, Lora | None, TrainResult], tiny: StudentSpec, tmp_path: Path
 ) -> None:
@@ -153,9 +155,14 @@ def test_two_processes_train_the_same_student(
         )
         for rank in "01"
     ]
-    for process in children:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+    try:
+        for process in children:
+            _, errors = process.communicate(timeout=400)
+            assert process.returncode == 0, errors
+    finally:
+        for process in children:
+            process.kill()
+            process.communicate()
     for (step, one), (again, two) in zip(losses(alone.out), losses(tmp_path / "two"), strict=True):
         assert step == again
         assert two == pytest.approx(one, rel=1e-4)
