@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -24,8 +24,10 @@ from mashbill.errors import StoreError
 from mashbill.records import Record
 from mashbill.store import write_parquet
 from train.examples import COLUMNS, Example, Unusable, example_of
-from train.prompt_form import PromptForm
 from train.render import CHUNK, TOKEN_SCHEMA
+
+if TYPE_CHECKING:
+    from train.prompt_form import PromptForm
 
 EXAMPLE_SCHEMA = pa.schema(
     [

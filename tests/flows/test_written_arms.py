@@ -161,3 +161,11 @@ def test_validation_questions_are_kept_apart(tmp_path: Path) -> None:
     (tmp_path / "v.jsonl").write_text('{"id": "v1", "question": "what did the  Guild sell?", "answer": "salt"}')
     with pytest.raises(BillError, match="stands in the test too"):
         read_evaluation(read_bill(one.bill))
+
+
+def test_opening_a_finished_report_loads_no_torch() -> None:
+    import subprocess
+    import sys
+
+    said = "import sys, flows.arms, flows.star; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout == "[]\n"
