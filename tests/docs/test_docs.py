@@ -30,7 +30,14 @@ from train.hardware import Hardware
 
 RUN = [
     ROOT / "docs" / name
-    for name in ("add-a-generator.md", "add-a-filter.md", "resume-and-trace.md", "supervised.md", "knowledge-graphs.md")
+    for name in (
+        "add-a-generator.md",
+        "add-a-filter.md",
+        "resume-and-trace.md",
+        "supervised.md",
+        "knowledge-graphs.md",
+        "kg-tasks.md",
+    )
 ]
 """Pages whose Python is run, block after block, in one folder."""
 BILLS = [page for page in PAGES if any(block.file for block in blocks(page, "yaml"))]
