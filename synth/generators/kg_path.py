@@ -27,6 +27,7 @@ from mashbill.fingerprint import seed_of
 from mashbill.qa_text import letter_of, lettered
 from mashbill.records import QA, Path, Score, Verdict
 from mashbill.step import Generator
+from synth.exemplars import FewShot
 from synth.graders import Case, Grading, check_graded, roles
 from synth.kg_path_checks import (
     check_answer,
@@ -54,7 +55,7 @@ from synth.templates import check_places, fill
 
 Written = tuple[Draft, Answer[Any]]
 
-UNGRADED, UNTRIED = Grading(), Shortcuts()
+UNGRADED, UNTRIED, NO_EXAMPLES = Grading(), Shortcuts(), FewShot()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,8 @@ class KgPath(Generator[Path, QA]):
     """``{graders: [first, second]}``; the paper takes two of different families, and both must pass a row."""
     shortcuts: Shortcuts = UNTRIED
     """``{student: ROLE}`` has a student try each item without the path, and with one fact alone."""
+    few_shot: FewShot = NO_EXAMPLES
+    """Worked items to show the writer, the nearest by their facts: ``{shots: 2, written: [{question: …, worked: …}]}``."""
     discipline: str = ""
     """Put on every row; empty takes the path's domain."""
     seed: int = 42
@@ -137,7 +140,9 @@ class KgPath(Generator[Path, QA]):
         return [self._row(record, draft, thinking, covered, (*tried, *graded), thought.made(answer))]
 
     async def _write(self, record: Path, ask: Ask) -> Written:
-        question = [system(self.write_system), user(self._filled(self.write_prompt, record), self._form())]
+        shown = self.few_shot.choose([facts_of(record)], record)
+        parts = [part for part in (shown.block, self._filled(self.write_prompt, record), self._form()) if part]
+        question = [system(self.write_system), user(*parts)]
         answer: Answer[Any]
         if self.reply == "json":
             answer = await ask(question, returns=Item, sampling=self.sampling, engine=self.writer)

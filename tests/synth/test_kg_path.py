@@ -14,6 +14,7 @@ from mashbill.engine import Request, ScriptedEngine
 from mashbill.errors import BadReply
 from mashbill.qa_text import answer_letter, assistant_turn, said_letter, user_turn
 from mashbill.records import QA, Edge, Path
+from synth.exemplars import FewShot, Written
 from synth.generators.kg_path import KgPath
 from synth.graders import Grading
 from synth.kg_path_checks import check_leaks, coverage, split_trace
@@ -346,3 +347,13 @@ def test_without_thinking_the_student_is_asked_for_none() -> None:
     row = QA.new(question="Who?", answer="Ora")
     assert user_turn(row) == "Who?\n\nAnswer with one line as: Final Answer: …"
     assert assistant_turn(row) == "Final Answer: Ora"
+
+
+async def test_the_writer_is_shown_the_examples_there_are(tmp_path: FilePath) -> None:
+    example = Written(question="tar | kept in | barrels", worked="<question>An example of tar?</question>")
+    by_role = engines()
+    rows, _ = await made(tmp_path, KgPath(few_shot=FewShot(shots=1, written=(example,))), [GUILD], by_role)
+    assert len(rows) == 1
+    first, thought = (one.messages[-1].content for one in by_role[""].seen)
+    assert first.index("An example of tar?") < first.index("<facts>")
+    assert "An example of tar?" not in thought
