@@ -17,6 +17,7 @@ from typing import Any
 from flows.one_run import one_run
 from mashbill.asker import Asker
 from mashbill.bill import Bill, Stream, read_bill
+from mashbill.engine import Engine
 from mashbill.errors import Interrupted, StoreError, UserError
 from mashbill.execute import execute
 from mashbill.ingest import ingest
@@ -66,6 +67,16 @@ class Kitchen:
             records_in_flight=self.settings.records_in_flight,
             progress=self.progress,
         )
+
+    @contextlib.asynccontextmanager
+    async def asking(self, engine: Engine, step: Step) -> AsyncIterator[Runtime]:
+        """How a step runs with another main engine than the bill's, which is closed afterwards; a stop reaches it."""
+        await self.release_engine()
+        self._askers[""] = Asker(engine, self.ledger, stopping=self.stopping)
+        try:
+            yield self.runtime(step)
+        finally:
+            await self.release_engine()
 
     def _asker(self, role: str) -> Asker | None:
         if role not in self._askers:

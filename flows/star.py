@@ -32,14 +32,13 @@ from flows.kitchen import Kitchen, Outcome
 from flows.star_section import Star, read_star
 from flows.student_engine import StudentEngine
 from flows.training_section import read_hardware
-from mashbill.asker import Asker
 from mashbill.card import table
 from mashbill.engine import Engine
 from mashbill.errors import BillError, Interrupted
 from mashbill.execute import execute
 from mashbill.fingerprint import fingerprint
 from mashbill.records import QA, Rationale, from_table
-from mashbill.runtime import RejectPolicy, Runtime
+from mashbill.runtime import RejectPolicy
 from mashbill.store import Stored, file_digest, write_bytes, write_json
 from train.example_tokens import Rejected, Room, example_tables
 from train.examples import Asked, asked
@@ -129,13 +128,7 @@ async def one_round(kitchen: Kitchen, star: Star, number: int, questions: Stored
     kitchen.check()
     drawing: Any = star.drawing
     step = dataclasses.replace(drawing, round=number)
-    async with Asker(engine, kitchen.ledger, stopping=kitchen.stopping) as asker:
-        runtime = Runtime(
-            root=kitchen.root,
-            asker=asker,
-            records_in_flight=kitchen.settings.records_in_flight,
-            progress=kitchen.progress,
-        )
+    async with kitchen.asking(engine, step) as runtime:
         stored = await execute(step, questions, runtime, ALL_MAY_FAIL)
     if not stored.manifest.counts.kept:
         reasons = ", ".join(f"{reason} {count}" for reason, count in stored.manifest.counts.rejected.items())
