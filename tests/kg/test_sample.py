@@ -71,10 +71,11 @@ def test_a_tiny_eps_is_drawing_without_putting_back_and_a_large_one_is_uniform()
     assert within(sources(wheel, [0, 9, 9, 9, 9, 9], 1e9, 30_000), [1] * 6)
 
 
-@given(st.lists(st.tuples(st.integers(0, 299), st.booleans()), max_size=300), st.sampled_from([1.0, 0.1, 1e-9]))
+@given(st.lists(st.tuples(st.integers(0, 9999), st.booleans()), max_size=300), st.sampled_from([1.0, 0.1, 1e-9]))
 def test_every_sum_of_the_tree_is_that_of_the_weights_below_it(moves: list[tuple[int, bool]], eps: float) -> None:
-    sources = np.arange(0, 300, 2)  # three blocks and two levels of them
-    pool = kernel.pool(300, sources, eps)
+    sources = np.arange(0, 10_000, 2)  # 79 blocks, and two sums of those
+    pool = kernel.pool(10_000, sources, eps)
+    assert len(pool.start) == 3
     for node, up in moves:
         kernel.shift(node, 1 if up or not pool.count[node] else -1, pool)
     level = np.array([kernel.weight(pool.count[node], pool.scale, eps) for node in sources], np.int64)
