@@ -92,7 +92,7 @@ class KgPath(Generator[Path, QA]):
     shortcuts: Shortcuts = UNTRIED
     """``{student: ROLE}`` has a student try each item without the path, and with one fact alone."""
     few_shot: FewShot = NO_EXAMPLES
-    """Worked items to show the writer, the nearest by their facts: ``{shots: 2, written: [{question: …, worked: …}]}``."""
+    """Worked items to show the writer, the nearest last: ``{shots: 2, written: [{question: …, worked: …}]}``."""
     discipline: str = ""
     """Put on every row; empty takes the path's domain."""
     seed: int = 42

@@ -63,7 +63,9 @@ async def test_paths_of_each_length_are_drawn_for_each_kind(tmp_path: FilePath) 
 
 @pytest.mark.parametrize("held", [HeldOut(share=0.3, seed=1), HeldOut(share=0.5, edges=0.2, seed=1)])
 async def test_no_path_of_the_set_is_trained_on(held: HeldOut, tmp_path: FilePath) -> None:
-    bench: list[Path] = rows_of(await run(tmp_path, BenchPaths(held_out=held, quota=(0, 40, 40)), grid(6, 6)))
+    bench: list[Path] = rows_of(
+        await run(tmp_path, BenchPaths(held_out=held, quota=(0, 40, 40), most_draws=12_000), grid(6, 6))
+    )
     step = PathCurriculum(generate=Rule(), count=150, held_out=held)
     trained: list[QA] = rows_of(await run_step(tmp_path, step, grid(6, 6), {"": ScriptedEngine(lambda request: "Hm.")}))
     assert len(bench) > 20
