@@ -7,7 +7,9 @@ A question that no attempt solves is likelier wrong than hard, and to a policy t
 gives no signal (rollout-based instance filtering, arXiv 2507.05386); one that every attempt solves teaches little, and
 there are many of them. Which of the easy ones stay is drawn by the question's content, so a question's rows stay or go
 together. Works on questions and on rationales. A rationale written with the answer in sight (`hinted`) is of a question
-that no draw solved; that is what it is for, so it stays.
+that no draw solved; that is what it is for, so it stays. So does the rationale that a question came with: no teacher
+wrote it, and RFT (arXiv 2308.01825) always keeps the original data. `keep_gold: false` judges it like the others, as
+where a data set may hold wrong answers.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from filters.rationale_groups import question_keys
+from filters.rationale_groups import GOLD, question_keys
 from filters.removal import frame_of
 from mashbill.errors import BillError
 from mashbill.fingerprint import seed_of
@@ -35,7 +37,10 @@ class PassRateBand(DatasetStep[Record, Record]):
     easy: float = 1.0
     """From this pass rate on a question counts as easy."""
     max_easy: float = 0.2
-    """Easy questions among those kept, as a share; ours, to be set by what the student can do already."""
+    """Easy questions among those kept, as a share; ours, to be set by what the student can do already. Questions of
+    which only the rationale they came with is left do not count."""
+    keep_gold: bool = True
+    """Whether rationales that came with their question stay whatever its pass rate is."""
     unmeasured: bool = True
     """Whether a row without a pass rate stays."""
     seed: int = 0
@@ -56,7 +61,7 @@ class PassRateBand(DatasetStep[Record, Record]):
             reason = (
                 pl.when(pl.col("verdict") == "easy")
                 .then(pl.when(pl.col("question key").is_in(easy)).then(None).otherwise(pl.lit("too_easy")))
-                .otherwise(pl.when(pl.col("verdict") == "stays").then(None).otherwise(pl.col("verdict")))
+                .otherwise(pl.when(pl.col("verdict").is_in(["stays", "gold"])).then(None).otherwise(pl.col("verdict")))
             )
             frame = pl.concat([frame_of(table), rows.with_columns(reason.alias("why"))], how="horizontal")
             stays = frame["why"].is_null()
@@ -70,15 +75,18 @@ class PassRateBand(DatasetStep[Record, Record]):
             yield PartOutput(table.filter(stays.to_arrow()), rejects)
 
     def _judged(self, parts: Parts, index: int) -> pl.DataFrame:
-        """For each row of a part its question, its pass rate, and whether it stays, goes, or is easy."""
+        """For each row of a part its question, its pass rate, and whether it stays, goes, is easy, or gold."""
         table = parts.table(index)
         frame = frame_of(table)
         if "pass_rate" not in frame.columns:
             raise BillError(f"{self.name} judges pass rates, and the rows it read have none; it takes QA and Rationale")
         rate = pl.col("pass_rate")
         hinted = pl.col("hinted") if "hinted" in frame.columns else pl.lit(False)
+        gold = pl.col("teacher") == GOLD if self.keep_gold and "teacher" in frame.columns else pl.lit(False)
         verdict = (
-            pl.when(hinted)
+            pl.when(gold)
+            .then(pl.lit("gold"))
+            .when(hinted)
             .then(pl.lit("stays"))
             .when(rate.is_null())
             .then(pl.lit("stays" if self.unmeasured else "unmeasured"))

@@ -174,11 +174,23 @@ def test_rows_of_one_question_stay_or_go_together_and_hinted_ones_stay() -> None
     rows = [rationale(f"way {at}", question=f"q{at // 2}", pass_rate=1.0) for at in range(8)]
     rows += [rationale("told", question="hard", pass_rate=0.0, hinted=True)]
     rows += [rationale("gold", question="impossible", pass_rate=0.0, teacher="gold")]
-    kept, rejects = judge(PassRateBand(max_easy=0.5), rows)
+    kept, rejects = judge(PassRateBand(max_easy=0.5, keep_gold=False), rows)
     assert sorted(row.question for row in kept)[0] == "hard"
     assert len(kept) == 3
     assert len({row.question for row in kept}) == 2
     assert [one["text"] for one in rejects if one["reason"] == "never_solved"] == [""]
+
+
+def test_what_a_question_came_with_stays_whatever_teachers_made_of_it() -> None:
+    rows = [rationale("gold", question=f"q{at}", pass_rate=rate, teacher="gold") for at, rate in enumerate([0, 1, 0.5])]
+    rows += [rationale("a way", question="q1", pass_rate=1.0), rationale("a way", question="q2", pass_rate=0.5)]
+    kept, rejects = judge(PassRateBand(max_easy=0.0), rows)
+    assert [(row.question, row.teacher) for row in kept] == [("q0", "gold"), ("q1", "gold"), ("q2", "gold"), ("q2", "")]
+    assert [one["reason"] for one in rejects] == ["too_easy"]
+    # Gold rows make no room for easy questions: of the two that teachers answered one may be easy, not two of four.
+    more = [*rows, *(rationale("gold", question=f"x{at}", pass_rate=0.0, teacher="gold") for at in range(9))]
+    more += [rationale("a way", question="q3", pass_rate=1.0)]
+    assert sum(row.teacher == "" and row.pass_rate == 1 for row in judge(PassRateBand(max_easy=0.5), more)[0]) == 1
 
 
 def test_unmeasured_rows_may_go_too() -> None:
