@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from kg.resolve_names import fold
+from mashbill.words import fold
 
 LONGEST_NAME = 80
 """Characters of a head or tail; a longer one is a sentence."""

@@ -26,12 +26,13 @@ from kg.extract_names import names_listed
 from kg.extract_prompts import GUIDED, MORE, OPEN, SYSTEM, TYPES
 from kg.extract_schema import LONGEST_NAME, Relation, Stated, extraction_shape, relation_name, stated_in
 from kg.extract_windows import Window, sentences_of, windows_of
-from kg.resolve_names import contains_name, fold, key_of, word_track
+from kg.resolve_names import contains_name, key_of, word_track
 from mashbill.ask import Answer, Ask
 from mashbill.engine import Message, Sampling, system, user
 from mashbill.errors import BadReply
 from mashbill.records import Document, Score, Triple
 from mashbill.step import Generator, settle
+from mashbill.words import fold
 
 CAREFUL = Sampling(max_tokens=2048, temperature=0.0)
 """Greedy: facts are wanted, not variety."""

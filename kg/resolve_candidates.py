@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kg.resolve_names import SMALL_WORDS, initials
+from kg.resolve_names import SMALL_WORDS, initials, numbers_in
 from mashbill.fingerprint import seed_of
 
 if TYPE_CHECKING:
@@ -75,21 +75,38 @@ def cosines(vectors: Floats, left: Ints, right: Ints) -> Floats:
 def candidate_pairs(keys: Sequence[str], vectors: Floats, least: float) -> Pairs:
     """Pairs at a cosine of `least` or more that the nets caught, and pairs by form, each once and in order.
 
-    `keys` are distinct, and `vectors` their unit vectors.
+    `keys` are distinct, and `vectors` their unit vectors. Keys whose numbers differ are no pair: of ten thousand
+    called ``record 17`` all are alike.
     """
     whole = rounded(vectors)
     count = len(keys)
+    numbers = _numbers(keys)
     codes: list[Ints] = []
     for tree in range(TREES if count > LEAF else 1):
-        codes += [one for one in _leaf_pairs(whole, tree, least)]
+        codes += [one for one in _leaf_pairs(whole, numbers, tree, least)]
     for left, right in _neighbours(keys):
+        near = _agree(numbers[left], numbers[right])
+        left, right = left[near], right[near]
         near = cosines(whole, left, right) >= least
         codes.append(_coded(left[near], right[near], count))
     alike = np.unique(np.concatenate(codes)) if codes else np.zeros(0, dtype=np.int64)
     formed = _form_pairs(keys)
+    formed = formed[_agree(numbers[formed // max(1, count)], numbers[formed % max(1, count)])]
     every = np.union1d(alike, formed)
     left, right = every // max(1, count), every % max(1, count)
     return Pairs(left, right, cosines(whole, left, right), np.isin(every, formed))
+
+
+def _numbers(keys: Sequence[str]) -> Ints:
+    """What numbers each key holds, as one number: the same for the same, 0 for none."""
+    known: dict[tuple[str, ...], int] = {(): 0}
+    return np.array([known.setdefault(numbers_in(key), len(known)) for key in keys], dtype=np.int64)
+
+
+def _agree(one: Ints, other: Ints) -> NDArray[np.bool_]:
+    """Where they do not `kg.resolve_names.clearly_differ`."""
+    same: NDArray[np.bool_] = (one == other) | (one == 0) | (other == 0)
+    return same
 
 
 def _coded(left: Ints, right: Ints, count: int) -> Ints:
@@ -97,13 +114,15 @@ def _coded(left: Ints, right: Ints, count: int) -> Ints:
     return low * count + high
 
 
-def _leaf_pairs(whole: Floats, tree: int, least: float) -> Iterator[Ints]:
+def _leaf_pairs(whole: Floats, numbers: Ints, tree: int, least: float) -> Iterator[Ints]:
     """Coded pairs of one tree's leaves."""
     count = len(whole)
     for leaves in _leaves(whole, tree):
         inside = whole[leaves]
         dots = np.matmul(inside, inside.transpose(0, 2, 1)) / np.float32(SCALE * SCALE)
-        leaf, one, other = np.nonzero(np.triu(dots >= least, k=1))
+        held = numbers[leaves]
+        near = (dots >= least) & _agree(held[:, :, None], held[:, None, :])
+        leaf, one, other = np.nonzero(np.triu(near, k=1))
         left, right = leaves[leaf, one], leaves[leaf, other]
         apart = left != right  # the last leaf is filled up with names it has
         yield np.unique(_coded(left[apart], right[apart], count))
@@ -159,13 +178,15 @@ def _ranks(keys: Sequence[str]) -> Ints:
 
 
 def _form_pairs(keys: Sequence[str]) -> Ints:
-    """Coded pairs of a short form and its long forms; see `kg.resolve_names.worth_asking`."""
+    """Coded pairs of a short form and its long forms: Venn, Ora Venn; diabetes, diabetes mellitus; WHO."""
     place = {key: at for at, key in enumerate(keys)}
     longer: defaultdict[int, set[int]] = defaultdict(set)
     for at, key in enumerate(keys):
         words = key.split()
         shorter = {" ".join(words[:size]) for size in range(1, len(words))}
-        shorter |= {" ".join(words[size:]) for size in range(1, len(words))} | initials(words)
+        shorter |= {" ".join(words[size:]) for size in range(1, len(words))}
+        short = initials(words)
+        shorter |= short | {form.upper() for form in short}
         for form in shorter:
             if form in place and worth_joining(form):
                 longer[place[form]].add(at)

@@ -40,22 +40,38 @@ class Court:
         self.asks: dict[int, list[str]] = {}
         """Keys of the replies that each thing was merged by."""
         self._asked: set[Pair] = set()
+        self._certain = 0
         self._failed: list[tuple[Pair, BadReply]] = []
         self._unasked: set[Pair] = set()
 
     async def groups(self, doubts: Sequence[Doubt]) -> Grouping:
         """The groups, when every pair that they hang on was judged."""
         self.verdicts.update({doubt.pair: True for doubt in doubts if doubt.sure})
+        self._certain = len(self.verdicts)
         await self._judge([doubt.pair for doubt in doubts if not doubt.sure])
         weights = [thing.weight() for thing in self.things]
         kinds = ["" if self.step.any_kind else thing.kind for thing in self.things]
         while True:
             same = [doubt.pair for doubt in doubts if self.verdicts.get(doubt.pair)]
             grouping = group_names(same, self.verdicts, weights, kinds, self._differ)
-            missing = [pair for pair in grouping.wanted if pair not in self._asked | self._unasked]
+            missing = [pair for pair in grouping.wanted if not (pair in self._asked or pair in self._unasked)]
             if not missing:
                 return grouping
             await self._judge(missing)
+
+    def counted(self, grouping: Grouping) -> dict[str, int]:
+        """What became of the pairs, for the manifest."""
+        judged = [self.verdicts[pair] for pair in self._asked if pair in self.verdicts]
+        return {
+            "pairs_asked": len(self._asked),
+            "pairs_same": sum(judged),
+            "pairs_different": len(judged) - sum(judged),
+            "pairs_undecided": len(self._failed),
+            "pairs_not_asked": len(self._unasked),
+            "pairs_merged_unasked": self._certain,
+            "joins_refused": len(grouping.refused),
+            "joins_undecided": len(grouping.wanted),
+        }
 
     def notes(self, grouping: Grouping) -> Iterator[Reject]:
         """Pairs that were not decided, as reject rows: nothing of them is lost, and they can be read."""

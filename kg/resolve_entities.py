@@ -4,9 +4,10 @@ Triples with ``Ora Venn``, ``ora venn`` and ``Venn`` -> the same triples with ``
 
     {"head": "Ora Venn", "head_surface": "Venn", "relation": "sold", "tail": "salt", "tail_surface": "salt", …}
 
-Spellings that differ in case, accents, punctuation, article or plural alone are one name. Of the others, pairs are
+Spellings that differ in case, accents, punctuation, article or plural alone are one name
+(`kg.resolve_names.key_of`). Of the others, pairs are
 looked for (`kg.resolve_candidates`, near-linear in the number of names) and go one of three ways by their cosine: those
-made of the same words are merged, those below `ask_from` dropped, and each between is one question to the engine with a
+turned round by ``of`` are merged, those below `ask_from` dropped, and each between is one question to the engine with a
 sentence for each name. Pairs taken for the same do not chain: two groups are joined only when their representatives are
 the same too, which is asked where nobody knows (`kg.resolve_merge`).
 
@@ -18,17 +19,15 @@ cost.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kg.resolve_candidates import Pairs, candidate_pairs
-from kg.resolve_court import Court, Doubt, may_be_one
+from kg.resolve_court import Court, Doubt
+from kg.resolve_doubts import likest, pairs_of_things
 from kg.resolve_mentions import COLUMNS, Thing, things_of
-from kg.resolve_merge import pair_of
-from kg.resolve_names import SMALL_WORDS, clearly_differ
+from kg.resolve_names import turned_round
 from kg.resolve_prompts import PROMPT, SYSTEM
 from kg.resolve_rewrite import Rewriter
 from mashbill.ask import Ask
@@ -49,8 +48,9 @@ class ResolveEntities(DatasetGenerator[Triple, Triple]):
     """How names are compared: ``hashed_ngrams`` by spelling, ``minilm`` by meaning."""
     ask_from: float = 0.6
     """The least cosine of a pair in doubt. By spelling, one letter wrong in ten leaves about 0.8, in six 0.65."""
-    merge_from: float = 0.97
-    """From this cosine on, names made of the same words in another order are merged unasked; 1.1 asks."""
+    merge_from: float = 0.9
+    """From this cosine on, names turned round by ``of`` or ``and`` are merged unasked (University of Oxford, Oxford
+    University); 1.1 asks. Other orders are other names: Martin Luther is not Luther Martin."""
     neighbours: int = 8
     """The most pairs in doubt of one name, the likest first."""
     max_asks: int = 10_000
@@ -59,7 +59,8 @@ class ResolveEntities(DatasetGenerator[Triple, Triple]):
     """Whether things of different kinds may be one, for extractors whose kinds cannot be relied on: they are asked
     about, also where they have one name."""
     sentences: int = 1
-    """Sentences shown for each name: the first in the graph's order that name it."""
+    """Sentences shown for each name: the first in the graph's order that name it. With more than one a question
+    changes, and is paid for again, when documents added later bring a name its second sentence."""
     system: str = SYSTEM
     pair_prompt: str = PROMPT
     """Goes before the two names; ends with an empty line."""
@@ -89,14 +90,16 @@ class ResolveEntities(DatasetGenerator[Triple, Triple]):
         grouping = await court.groups(pairs)
         seen: dict[tuple[Any, ...], str] = {}
         rewritten = Rewriter(things, grouping, court.asks, seen, self.name)
-        first: list[Record] = list(court.notes(grouping))
         for index in range(len(parts)):
-            output = await asyncio.to_thread(rewritten.part, from_table(parts.table(index), Triple), first)
-            first = []
-            yield output
+            # With the last part: many undecided pairs beside one part of the triples would stop the step.
+            last = index == len(parts) - 1
+            left: list[Record] = list(court.notes(grouping)) if last else []
+            output = await asyncio.to_thread(rewritten.part, from_table(parts.table(index), Triple), left)
+            yield replace(output, noted=court.counted(grouping)) if last else output
 
     def report(self, source: Stored, stored: Stored) -> dict[str, Any]:
-        """Names before and after, and the things with the most spellings, for the manifest."""
+        """Names before and after, the things with the most spellings, and what became of pairs, for the manifest."""
+        del source
         before: set[tuple[str, str]] = set()
         after: dict[tuple[str, str], set[str]] = {}
         for table in stored:
@@ -107,7 +110,8 @@ class ResolveEntities(DatasetGenerator[Triple, Triple]):
                     after.setdefault((name, kind), set()).add(surface)
         most = sorted(after.items(), key=lambda item: (-len(item[1]), item[0]))[:10]
         groups = {f"{name} ({kind})" if kind else name: sorted(names) for (name, kind), names in most if len(names) > 1}
-        return {"names_read": len(before), "things": len(after), "most_spellings": groups}
+        pairs = {name: count for name, count in stored.manifest.counts.noted.items() if count}
+        return {"names_read": len(before), "things": len(after), "most_spellings": groups, **pairs}
 
     def _found(self, parts: Parts) -> tuple[list[Thing], list[Doubt]]:
         things = things_of((parts.table(index, COLUMNS) for index in range(len(parts))), self.sentences)
@@ -119,32 +123,14 @@ class ResolveEntities(DatasetGenerator[Triple, Triple]):
 
     def _doubts(self, things: Sequence[Thing], keys: Sequence[str], pairs: Pairs) -> list[Doubt]:
         """Pairs of things that may be one, the likest first."""
-        places: dict[str, list[int]] = {}
-        for at, thing in enumerate(things):
-            places.setdefault(thing.key, []).append(at)
-        columns = (pairs.left.tolist(), pairs.right.tolist(), pairs.cosine.tolist())
-        found = [
-            Doubt(pair_of(one, other), cosine, cosine >= self.merge_from and _same_words(keys[left], keys[right]))
-            for left, right, cosine in zip(*columns, strict=True)
-            if not clearly_differ(keys[left], keys[right])
-            for one in places[keys[left]]
-            for other in places[keys[right]]
-            if self.any_kind or may_be_one(things[one].kind, things[other].kind)
+        kinds = None if self.any_kind else [thing.kind for thing in things]
+        left, right, cosine = pairs_of_things([thing.key for thing in things], keys, pairs, kinds)
+        sure = cosine >= self.merge_from
+        sure[sure] = [
+            turned_round(things[one].key, things[other].key)
+            for one, other in zip(left[sure].tolist(), right[sure].tolist(), strict=True)
         ]
-        if self.any_kind:
-            same = (pair for homes in places.values() for pair in combinations(homes, 2))
-            found += [Doubt(pair, 1.0, False) for pair in same]
-        found.sort(key=lambda doubt: (-doubt.cosine, doubt.pair))
-        used: Counter[int] = Counter()
-        kept = list[Doubt]()
-        for doubt in found:
-            # A name's own first few: a pair stays while either of its names still has room.
-            if doubt.sure or min(used[place] for place in doubt.pair) < self.neighbours:
-                kept.append(doubt)
-                used.update(doubt.pair)
-        return kept
-
-
-def _same_words(one: str, other: str) -> bool:
-    """Whether two keys are made of the same words, small ones aside: oxford university, university of oxford."""
-    return sorted(set(one.split()) - SMALL_WORDS) == sorted(set(other.split()) - SMALL_WORDS)
+        order, kept = likest(left, right, cosine, sure, self.neighbours)
+        rows = order[kept]
+        columns = (left[rows].tolist(), right[rows].tolist(), cosine[rows].tolist(), sure[rows].tolist())
+        return [Doubt((one, other), near, certain) for one, other, near, certain in zip(*columns, strict=True)]

@@ -12,67 +12,61 @@ import functools
 import re
 import unicodedata
 
-ARTICLES = frozenset({"the", "a", "an"})
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_SIBILANT_PLURAL = ("xes", "ches", "shes", "sses", "zes")
-_ROMAN = re.compile(r"(?=[ivx])(?:x{0,3})(?:ix|iv|v?i{0,3})")
+from mashbill.words import ARTICLES, UNSPACED, fold, folded_track, singular, tokens, words
+
 SMALL_WORDS = frozenset({"of", "the", "and", "for", "in", "on", "at", "to", "a", "an", "de", "la"})
+_ROMAN = re.compile(r"(?=[ivx])(?P<tens>x{0,3})(?P<ones>ix|iv|v?i{0,3})")
+_ONES = ("", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix")
+_ACRONYM = re.compile(r"([A-Z]{2,5})s?")
+_GLUED = re.compile(rf"(?<=[{UNSPACED}]) (?=[{UNSPACED}])")
+_SIGNS = re.compile(r"[^\W_]#+(?!\w)|[^\W_][-%‰](?!\w)|(?<![\w-])-\d|(?<![\w.])\.\w|^[^*]*[^\W_]\*(?!\w)[^*]*$")
 
 Words = tuple[str, ...]
 
 
-def fold(text: str) -> str:
-    """A text without case and accents.
-
-    >>> fold("Élan Ⅳ"), fold("straße")
-    ('elan iv', 'strasse')
-    """
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in plain if not unicodedata.combining(letter))
-
-
 def words_of(text: str) -> list[str]:
-    """The folded words of a text; a possessive counts as its word.
+    """The words of a text without case and accents; a possessive counts as its word.
 
-    >>> words_of("The Salt-Guild’s rules, 1842")
-    ['the', 'salt', 'guild', 'rules', '1842']
+    >>> words_of("The Café-Guild’s rules, 1842")
+    ['the', 'cafe', 'guild', 'rules', '1842']
     """
-    return [word[:-2] if word.endswith(("'s", "’s")) else word for word in _WORD.findall(fold(text))]
-
-
-def singular(word: str) -> str:
-    """A word without the commonest English plural endings.
-
-    >>> [singular(word) for word in ("boxes", "cities", "guilds", "glass", "tides", "gas", "virus")]
-    ['box', 'city', 'guild', 'glass', 'tide', 'gas', 'virus']
-    """
-    if len(word) <= 3 or word.endswith(("ss", "us", "is")):
-        return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(_SIBILANT_PLURAL):
-        return word[:-2]
-    return word.removesuffix("s")
+    return words(fold(text))
 
 
 @functools.lru_cache(maxsize=200_000)
 def key_of(name: str) -> str:
     """What a name is compared by; a name without a letter or digit is its own key.
 
-    >>> key_of("The Salt-Guilds"), key_of("An"), key_of("C++"), key_of("C#")
+    Plurals are taken off words in small letters alone: Adams is not Adam. A word of two to five capitals keeps them:
+    US is not us, and AIDS is no aid.
+
+    >>> key_of("The Salt guilds"), key_of("An"), key_of("C++"), key_of("C#")
     ('salt guild', 'an', 'c++', 'c#')
+    >>> key_of("John Adams"), key_of("the US"), key_of("us"), key_of("MRIs")
+    ('john adams', 'US', 'us', 'MRI')
     """
-    found = words_of(name)
-    if not found or _telling(name):
-        return " ".join(name.casefold().split())
-    while len(found) > 1 and found[0] in ARTICLES:
+    found = tokens(name)
+    if not found or is_telling(name):
+        return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    while len(found) > 1 and fold(found[0]) in ARTICLES:
         found = found[1:]
-    return " ".join(singular(word) for word in found)
+    if len(found) == 1 and (acronym := _ACRONYM.fullmatch(found[0])):
+        return acronym[1]
+    bare = ((fold(word), word.islower()) for word in found)
+    key = " ".join(singular(word) if small else word for word, small in bare if word)
+    return _GLUED.sub("", key)
 
 
-def _telling(name: str) -> bool:
-    """Whether its signs are part of the name: C++ is not C, and +5 is not -5."""
-    return re.search(r"[^\W_][+#]+(?!\w)|(?<!\w)[-−+]\d", name) is not None
+def is_telling(name: str) -> bool:
+    """Whether its signs are part of the name: C++ is not C, +5 is not -5, and > 30 is not < 30.
+
+    >>> [name for name in ("C++", "Na⁺", "A-", "A*", "< 65", "10%", ".NET") if not is_telling(name)]
+    []
+    >>> [name for name in ("*Salt*", "Salt-Guild", "U.S.", "1842-45") if is_telling(name)]
+    []
+    """
+    plain = unicodedata.normalize("NFKC", name)
+    return any(unicodedata.category(letter) in ("Sm", "Sc") for letter in plain) or bool(_SIGNS.search(plain))
 
 
 def contains_name(folded_words: str, name: str) -> bool:
@@ -82,7 +76,7 @@ def contains_name(folded_words: str, name: str) -> bool:
     >>> contains_name(track, "the Salt Guild"), contains_name(track, "alt"), contains_name(track, "++")
     (True, False, False)
     """
-    wanted = [word for word in words_of(name) if word]
+    wanted = words_of(name)
     while len(wanted) > 1 and wanted[0] in ARTICLES:
         wanted = wanted[1:]
     return bool(wanted) and "".join(f" {singular(word)} " for word in wanted) in folded_words
@@ -90,18 +84,23 @@ def contains_name(folded_words: str, name: str) -> bool:
 
 def word_track(text: str) -> str:
     """A text's singular words laid end to end, each with a space before and after."""
-    return "".join(f" {singular(word)} " for word in words_of(text))
+    return folded_track(fold(text))
 
 
+@functools.lru_cache(maxsize=200_000)
 def numbers_in(key: str) -> tuple[str, ...]:
-    """The numbers of a key: digits, and Roman ones after the first word.
+    """The numbers of a key, sorted: digits, and Roman ones after the first word, which count as what they are.
 
-    >>> numbers_in("type 2 diabete"), numbers_in("factor viii"), numbers_in("salt guild"), numbers_in("mix iv")
-    (('2',), ('viii',), (), ('iv',))
+    >>> numbers_in("type 2 diabete"), numbers_in("type ii"), numbers_in("salt guild"), numbers_in("mix iv")
+    (('2',), ('2',), (), ('4',))
     """
-    found = re.findall(r"\d+(?:[.,]\d+)*", key)
-    roman = [word for word in key.split()[1:] if _ROMAN.fullmatch(word)]
-    return (*found, *roman)
+    found = [one.lstrip("0") or "0" for one in re.findall(r"\d+(?:[.,]\d+)*", key)]
+    roman = [_roman(match) for word in key.split()[1:] if (match := _ROMAN.fullmatch(word))]
+    return tuple(sorted([*found, *roman]))
+
+
+def _roman(match: re.Match[str]) -> str:
+    return str(10 * len(match["tens"]) + _ONES.index(match["ones"]))
 
 
 def clearly_differ(left: str, right: str) -> bool:
@@ -111,26 +110,31 @@ def clearly_differ(left: str, right: str) -> bool:
     (True, False)
     """
     one, other = numbers_in(left), numbers_in(right)
-    return bool(one) and bool(other) and sorted(one) != sorted(other)
+    return bool(one) and bool(other) and one != other
 
 
-def worth_asking(left: str, right: str) -> bool:
-    """Whether the form of two keys alone makes them a doubtful pair: a part of the other, or its initials.
+def turned_round(left: str, right: str) -> bool:
+    """Whether two keys are one name turned round by ``of``, or by ``and``; other orders are other names.
 
-    >>> worth_asking("venn", "ora venn"), worth_asking("who", "world health organization")
+    >>> turned_round("university of oxford", "oxford university"), turned_round("salt and oil", "oil and salt")
     (True, True)
-    >>> worth_asking("salt", "lamp oil"), worth_asking("of", "salt of the sea")
+    >>> turned_round("martin luther", "luther martin"), turned_round("baden", "baden baden")
     (False, False)
     """
-    short, long = sorted((left.split(), right.split()), key=len)
-    if not short or len(short) == len(long):
-        return False
-    if len(short) == 1 and short[0] in initials(long):
-        return True
-    own = set(short) - SMALL_WORDS
-    # At the end (Venn, Ora Venn) or at the start (diabetes, diabetes mellitus), as names are shortened.
-    ends = long[-len(short) :] == short or long[: len(short)] == short
-    return bool(own) and ends
+    one, other = left.split(), right.split()
+    return _turned(one, other) or _turned(other, one)
+
+
+def _turned(one: list[str], other: list[str]) -> bool:
+    for joint in ("of", "and"):
+        if one.count(joint) == 1:
+            at = one.index(joint)
+            before, after = one[:at], one[at + 1 :]
+            middle = [joint] if joint == "and" else []
+            bare = after[1:] if after[:1] == ["the"] else after
+            if before and any([*rest, *middle, *before] == other for rest in (after, bare) if rest):
+                return True
+    return False
 
 
 def initials(words: list[str]) -> set[str]:

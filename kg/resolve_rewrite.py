@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -89,8 +90,15 @@ def _apart(spellings: Mapping[int, Counter[str]], kinds: Mapping[int, str]) -> d
     for home, counted in spellings.items():
         called[best_name(counted)].append(home)
     names: dict[int, str] = {}
+    second = list[tuple[int, str]]()
     for name, homes in called.items():
         first, *others = sorted(homes, key=lambda home: (-sum(spellings[home].values()), kinds[home]))
         names[first] = name
-        names.update({home: f"{name} ({kinds[home]})" for home in others})
+        second += [(home, name) for home in others]
+    taken = set(called)
+    for home, name in second:
+        numbers = itertools.chain([""], (f", {number}" for number in itertools.count(2)))
+        told = (f"{name} ({kinds[home]}{number})" for number in numbers)
+        names[home] = next(one for one in told if one not in taken)
+        taken.add(names[home])
     return names

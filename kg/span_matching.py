@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kg.resolve_names import contains_name, singular, word_track, words_of
+from kg.resolve_names import contains_name, word_track, words_of
+from mashbill.words import singular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,7 +21,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -238,10 +238,16 @@ class Parts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PartOutput:
-    """What a step made of one input part: rows kept or made, and reject rows (see `reject_table`)."""
+    """What a step made of one input part: rows kept or made, and reject rows (see `reject_table`).
+
+    What a step counts besides rows (pairs left undecided, draws that were not wanted) goes into `noted`: the counters
+    of all parts are summed in the manifest's counts, where the step's `report` finds them as
+    ``stored.manifest.counts.noted``. They are stored with the part, so they survive a crash.
+    """
 
     kept: pa.Table
     rejects: pa.Table
+    noted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,8 @@ class StepRun:
                 f"{self.step.name}, part {index}: {counts.attempts} rows were tried but {counts.kept} kept and "
                 f"{counts.rejects} rejected; every row must be one or the other"
             )
+        if output.noted:
+            counts = counts.model_copy(update={"noted": dict(sorted(output.noted.items()))})
         kept, rejects = self.paths(index)
         # Rejects first: a part counts as done when the kept file is there.
         write_parquet(rejects, output.rejects)

@@ -148,6 +148,8 @@ class Counts(BaseModel):
     """Model replies used, re-asks included."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    noted: dict[str, int] = {}
+    """What a step counted besides its rows, by name; see `mashbill.step.PartOutput`."""
 
     @property
     def rejects(self) -> int:
@@ -156,15 +158,17 @@ class Counts(BaseModel):
 
     def __add__(self, other: Self) -> Self:
         """Counts of two parts together."""
-        reasons = sorted({*self.rejected, *other.rejected})
-        return type(self)(
-            rejected={reason: self.rejected.get(reason, 0) + other.rejected.get(reason, 0) for reason in reasons},
-            **{
-                name: getattr(self, name) + getattr(other, name)
-                for name in type(self).model_fields
-                if name != "rejected"
-            },
-        )
+        plain = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in type(self).model_fields
+            if name not in ("rejected", "noted")
+        }
+        rejected, noted = _summed(self.rejected, other.rejected), _summed(self.noted, other.noted)
+        return type(self)(rejected=rejected, noted=noted, **plain)
+
+
+def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in sorted({*one, *other})}
 
 
 @dataclass(slots=True)

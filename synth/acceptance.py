@@ -20,8 +20,8 @@ from mashbill.engine import Sampling
 from mashbill.errors import BadReply
 from mashbill.records import Document
 from mashbill.step import Step
+from mashbill.words import copied_share, folded_track, grams, track, words
 from synth.entities import Entity, key_of
-from synth.words import copied_share, folded_track, grams, track, words
 
 COPY_WORDS = 8
 """Words in a run that counts as copied: shorter ones occur by chance in faithful paraphrase."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from synth.words import folded_track, singular, track, words
+from mashbill.words import folded_track, singular, track, words
 
 LONGEST = 12
 """Words in a name at most: weak models list sentences."""

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from mashbill.errors import BadReply
 from mashbill.qa_text import said_letter, spoken
 from mashbill.records import Path
+from mashbill.words import folded_track, singular, track, words
 from synth.entities import key_of
 from synth.kg_path_prompts import Stem
 from synth.kg_path_reply import OPTIONS, Draft
-from synth.words import folded_track, singular, track, words
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _FINAL = re.compile(r"(?:\W*\bfinal answer\b|^\W*answer\b)[^\n]*$", re.IGNORECASE | re.MULTILINE)

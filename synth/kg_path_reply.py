@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 from pydantic import BaseModel, Field
 
 from mashbill.errors import BadReply
-from synth.words import singular, words
+from mashbill.words import singular, words
 
 OPTIONS = 4
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from synth.words import words
+from mashbill.words import words
 
 RUN = 5
 """Words of the hint in a row that count as repeating it; four ("the right answer is") stand in honest rationales."""

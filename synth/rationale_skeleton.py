@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from mashbill.matching.equations import equations
-from synth.words import words
+from mashbill.words import words
 
 STEP_WORDS = 3
 """Content words of one step that enter the key: enough to say what it is about, few enough to pass over wording."""

@@ -25,9 +25,9 @@ from mashbill.engine import Sampling, system, user
 from mashbill.errors import BadReply
 from mashbill.records import Document, Rationale, Verdict
 from mashbill.step import Generator
+from mashbill.words import folded_track, track
 from synth.entities import key_of
 from synth.templates import check_places, document_part, fill
-from synth.words import folded_track, track
 
 SAMPLING = Sampling(temperature=0.3, max_tokens=1024)
 """Azure's components take 0.2 and 1,024 tokens; a little more lets a second draw of a round differ."""

@@ -27,9 +27,9 @@ from mashbill.fingerprint import seed_of
 from mashbill.generator_run import reject_of
 from mashbill.records import QA, Reject, from_table, to_table
 from mashbill.step import DatasetGenerator, PartOutput, Parts, settle
+from mashbill.words import words
 from synth.rationale_prompts import question_text
 from synth.templates import check_places, fill
-from synth.words import words
 
 NEAR = 0.7
 """ROUGE-L from which two questions count as one (Self-Instruct)."""

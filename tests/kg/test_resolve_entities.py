@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kg.extract_triples import ExtractTriples
 from kg.resolve_entities import ResolveEntities
+from mashbill.asker import Asker
 from mashbill.engine import Request, ScriptedEngine
+from mashbill.execute import execute
+from mashbill.ledger import Ledger
 from mashbill.records import Triple
+from mashbill.runtime import RejectPolicy, Runtime
 from tests.kg.extract_support import (
     edges,
     kinds_in,
@@ -64,16 +73,16 @@ async def resolved(
 async def test_spellings_that_are_certainly_one_are_merged_and_nobody_is_asked(tmp_path: Path) -> None:
     rows = [
         triple("Café Olvera", "sells", "salt"),
-        triple("the cafe Olvera", "sells", "Lamps"),
+        triple("the cafe Olvera", "sells", "lamps"),
         triple("Café Olvera", "stands_in", "Marrow Bay"),
         triple("lamp", "made_of", "glass"),
     ]
     found, reasons, engine = await resolved(tmp_path, rows)
     assert edges(found) == [
         ("Café Olvera", "sells", "salt"),
-        ("Café Olvera", "sells", "Lamps"),
+        ("Café Olvera", "sells", "lamps"),
         ("Café Olvera", "stands_in", "Marrow Bay"),
-        ("Lamps", "made_of", "glass"),
+        ("lamps", "made_of", "glass"),
     ]
     assert [one.head_surface for one in found] == ["Café Olvera", "the cafe Olvera", "Café Olvera", "lamp"]
     assert found[1].evidence == rows[1].evidence
@@ -234,6 +243,120 @@ async def test_the_manifest_reports_names_before_and_after(tmp_path: Path) -> No
     notes = stored.manifest.notes
     assert (notes["names_read"], notes["things"]) == (4, 3)
     assert notes["most_spellings"] == {"Ora Venn": ["Ora Venn", "Venn"]}
+    assert (notes["pairs_asked"], notes["pairs_same"]) == (1, 1)
+
+
+async def test_undecided_pairs_are_counted_and_do_not_stop_a_graph_of_many_parts(tmp_path: Path) -> None:
+    words = ("Kessenbray", "Oldwater", "Marrowmere", "Tolvarin", "Pellinor", "Vintracken")
+    rows = [triple(f"{word}{end}", "a", f"x{word}") for word in words for end in ("", "e", "es")]
+    source = store(tmp_path, rows, part_rows=2)
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    async with Asker(ScriptedEngine(lambda _: '{"answer": "unsure"}'), ledger) as asker:
+        runtime = Runtime(root=tmp_path, asker=asker)
+        stored = await execute(ResolveEntities(), source, runtime, RejectPolicy(share=0.7, after=5))
+    await ledger.close()
+    counts = stored.manifest.counts
+    assert counts.kept == len(rows)
+    assert counts.noted["pairs_undecided"] == counts.rejected["pair_unsure"] > 6
+    assert stored.manifest.notes["pairs_asked"] == counts.noted["pairs_undecided"]
+
+
+UNLIKE = [
+    ("US", "us"),
+    ("AIDS", "aids"),
+    ("John Adams", "John Adam"),
+    ("Martin Luther", "Luther Martin"),
+    ("Baden", "Baden Baden"),
+    ("Na⁺", "Na"),
+    ("blood group A-", "blood group A"),
+    ("BMI > 30", "BMI < 30"),
+    ("かぎ", "かき"),
+    ("दिल", "दूल"),
+    (".NET", "net"),
+    ("City of Gold", "Gold of City"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), UNLIKE)
+async def test_names_of_unlike_things_are_never_merged_unasked(tmp_path: Path, one: str, other: str) -> None:
+    rows = [triple(one, "a", "x1"), triple(other, "b", "y1")]
+    found, reasons, _ = await resolved(tmp_path, rows, judge())
+    assert [row.head for row in found] == [one, other]
+    assert reasons == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Type II diabetes", "type 2 diabetes"), ("US", "United States"), ("Adams", "adam")]
+)
+async def test_names_that_may_be_one_are_asked_about(tmp_path: Path, one: str, other: str) -> None:
+    rows = [triple(one, "a", "x1"), triple(other, "b", "y1")]
+    found, _, engine = await resolved(tmp_path, rows, judge({one, other}))
+    assert len({row.head for row in found}) == 1
+    assert len(engine.seen) == 1
+
+
+async def test_a_name_turned_round_is_merged_unasked(tmp_path: Path) -> None:
+    rows = [triple("University of Oxford", "a", "x1"), triple("Oxford University", "b", "y1")]
+    found, _, engine = await resolved(tmp_path, rows)
+    assert ({row.head for row in found}, engine.seen) == ({"University of Oxford"}, [])
+
+
+async def test_a_name_made_to_tell_two_things_apart_is_not_that_of_a_third(tmp_path: Path) -> None:
+    rows = [
+        triple("Mercury", "orbits", "x1", head_type="planet"),
+        triple("Mercury", "orbits", "x2", head_type="planet"),
+        triple("Mercury", "guards", "y1", head_type="god"),
+        triple("Mercury (god)", "was", "z1", head_type="god"),
+    ]
+    found, _, _ = await resolved(tmp_path, rows)
+    assert len({row.head for row in found}) == 3
+
+
+NAMES = ("Tesk", "Ammory Tesk", "A. Tesk", "tesk", "Tesks", "Jorrane Tesk", "Tesk II", "Tesk 2", "Tesk III", "Tesc")
+ROWS = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(("", "person", "place")), st.sampled_from(("a", "b"))),
+    min_size=1,
+    max_size=10,
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(ROWS, st.integers(0, 2**32), st.integers(1, 4))
+def test_whatever_is_answered_nothing_unlike_is_merged_and_parts_make_no_difference(
+    rows: list[tuple[str, str, str]], seed: int, part_rows: int
+) -> None:
+    triples = [
+        triple(name, "r", f"{tail}{at}", head_type=kind, tail_type="thing")
+        for at, (name, kind, tail) in enumerate(rows)
+    ]
+    said: dict[frozenset[str], str] = {}
+
+    def script(request: Request) -> str:
+        lines = frozenset(re.findall(r"^\d\. (.+)$", question_in(request), re.MULTILINE))
+        assert lines not in said, "asked once"
+        drawn = random.Random(f"{seed}/{sorted(lines)}").choice(("same", "same", "different", "unsure"))
+        said[lines] = drawn
+        return json.dumps({"answer": drawn})
+
+    async def both() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            one = await run(ResolveEntities(), store(Path(folder) / "one", triples), ScriptedEngine(script))
+            said.clear()
+            source = store(Path(folder) / "two", triples, part_rows=part_rows)
+            two = await run(ResolveEntities(), source, ScriptedEngine(script))
+            whole, cut = triples_of(one), triples_of(two)
+            assert edges(whole) == edges(cut)
+            assert one.manifest.counts.noted == two.manifest.counts.noted
+            kinds: dict[str, set[str]] = {}
+            numbers: dict[str, set[str]] = {}
+            for old, new in zip(triples, whole, strict=True):
+                kinds.setdefault(new.head, set()).add(old.head_type)
+                two_or_three = old.head.replace("III", "3").replace("II", "2")
+                numbers.setdefault(new.head, set()).update(re.findall("[23]", two_or_three))
+            assert all(len(found - {""}) <= 1 for found in kinds.values())
+            assert all(len(found) <= 1 for found in numbers.values())
+
+    asyncio.run(both())
 
 
 async def test_an_empty_input_and_a_single_triple_are_no_trouble(tmp_path: Path) -> None:

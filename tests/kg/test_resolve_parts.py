@@ -91,7 +91,7 @@ def test_vectors_far_from_names_are_netted_too() -> None:
     base = random_state.normal(size=(300, 32))
     rows = np.concatenate([base, base + 0.1 * random_state.normal(size=base.shape)]).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    names = [f"{chr(97 + at % 26)}{at}q" for at in range(600)]
+    names = ["".join(chr(97 + int(digit)) for digit in f"{at * 7919 % 1000:03}{at:03}") for at in range(600)]
     pairs = candidate_pairs(names, rows, 0.9)
     twins = {(at, at + 300) for at in range(300)}
     assert len(twins & set(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))) >= 294

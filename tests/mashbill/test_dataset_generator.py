@@ -47,7 +47,13 @@ class Pairs(DatasetGenerator[Document, Document]):
                     kept.append(one.child(Document, text=answer.text, made=answer.made()))
             if self.breaks:
                 raise KeyError("a bug")
-            yield PartOutput(to_table(kept, Document), to_table(rejects, Reject))
+            counted = {"pairs_seen": len(kept) + len(rejects), f"parts_of_{len(kept)}": 1}
+            yield PartOutput(to_table(kept, Document), to_table(rejects, Reject), counted)
+
+    def report(self, source: Stored, stored: Stored) -> dict[str, int]:
+        """What the parts counted."""
+        del source
+        return {"pairs": stored.manifest.counts.noted.get("pairs_seen", 0)}
 
 
 def engine(fails_at: int = -1) -> ScriptedEngine:
@@ -94,6 +100,13 @@ def test_it_goes_on_after_a_dead_engine_with_the_same_bytes_and_pays_nothing_twi
     resumed = asyncio.run(run(tmp_path / "cut", Pairs(), second))
     assert bytes_of(resumed.path) == bytes_of(whole.path)
     assert len(second.seen) == 2, "three of five replies were in the ledger"
+
+
+def test_what_its_parts_counted_is_summed_and_given_to_its_report(tmp_path: Path) -> None:
+    made = asyncio.run(run(tmp_path, Pairs(odd=True), engine()))
+    assert made.manifest.counts.noted == {"pairs_seen": 5, "parts_of_1": 3}
+    assert [part.counts.noted["pairs_seen"] for part in made.manifest.parts] == [2, 2, 1]
+    assert made.manifest.notes == {"pairs": 5}
 
 
 def test_a_finished_one_is_opened(tmp_path: Path) -> None:

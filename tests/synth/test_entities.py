@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mashbill.words import copied_share, folded_track, grams, singular, words
 from synth.entities import resolve_entities
 from synth.subsets import plan_subsets, shuffled, subset_at
-from synth.words import copied_share, folded_track, grams, singular, words
 
 TEXT = (
     "Ora Venn of the Salt Guild met Ammory Tesk and Jorrane Tesk. Tesk's boats carried salt past Kessenbray Harbour to "

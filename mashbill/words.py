@@ -3,30 +3,61 @@
 ``The Salt-Guild's rules`` -> ``["the", "salt", "guild", "rules"]``
 
 Comparison is by whole words, without case, punctuation or possessives: as characters, ``art`` stands in ``party``.
-Scripts written without spaces count each character as a word, so a name can be found inside a sentence.
+Scripts written without spaces count each character as a word, so a name can be found inside a sentence. Marks belong
+to their word: without the vowel signs of Hindi or the tone marks of Thai other words would be left.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-"""Thai, kana and Han: no spaces between words."""
-
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][^\W_{_UNSPACED}]+)*")
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, kana and Han, as a class of a regular expression: no spaces between words."""
+ARTICLES = frozenset({"the", "a", "an"})
 _SIBILANT_PLURAL = ("xes", "ches", "shes", "sses", "zes")
+_DRESS = re.compile("(?<=[\u0000-\u03ff])[\u0300-\u036f]+|[\u0591-\u05bd\u05bf\u05c1-\u05c7\u064b-\u0652\u0670]")
+"""Accents on Latin and Greek letters, and vowel points. Other scripts' marks make other letters (и, й; か, が)."""
+
+
+@functools.cache
+def _word() -> re.Pattern[str]:
+    marks = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M")
+    word = rf"(?:[^\W_{UNSPACED}]++[{marks}]*+)++"
+    return re.compile(rf"[{UNSPACED}]|{word}(?:['’]{word})*")
+
+
+def fold(text: str) -> str:
+    """A text without case and accents.
+
+    >>> fold("Élan Ⅳ"), fold("straße"), fold("かぎ")
+    ('elan iv', 'strasse', 'かぎ')
+    """
+    plain = _DRESS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    return unicodedata.normalize("NFC", plain)
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text as they are written; a possessive counts as its word.
+
+    >>> tokens("The Salt-Guild’s rules, 1842")
+    ['The', 'Salt', 'Guild', 'rules', '1842']
+    """
+    found = _word().findall(unicodedata.normalize("NFKC", text))
+    return [word[:-2] if word.endswith(("'s", "’s", "'S", "’S")) else word for word in found]
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, folded for comparison.
+    """The words of a text, folded for comparison; accents stay.
 
     >>> words("The Salt-Guild’s rules, 1842")
     ['the', 'salt', 'guild', 'rules', '1842']
     """
-    found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    return [word[:-2] if word.endswith(("'s", "’s")) else word for word in found]
+    return [word.casefold() for word in tokens(text)]
 
 
 def singular(word: str) -> str:
