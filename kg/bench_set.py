@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kg.held_out import path_key
+from mashbill.difficulty import difficulty_of
 from mashbill.errors import BadReply
 from mashbill.fingerprint import seed_of
 from mashbill.generator_run import reject_of
@@ -27,6 +28,8 @@ from mashbill.store import Stored
 @dataclass(frozen=True, kw_only=True)
 class BenchSet(DatasetStep[QA, QA]):
     """Takes so many items of each length and category, and puts them into bins of difficulty."""
+
+    version = 2
 
     quota: tuple[int, ...] = (0, 100, 100, 30, 15)
     """Items in each category, of one hop, two hops, and so on."""
@@ -89,20 +92,6 @@ class BenchSet(DatasetStep[QA, QA]):
         category = _category(row)
         named = row if row.category == category else replace(row, category=category).identified()
         return named if row.pass_rate is None else replace(named, difficulty=difficulty_of(row.pass_rate, self.bins))
-
-
-def difficulty_of(pass_rate: float, bins: int = 5) -> int:
-    """The bin of a pass rate: 1 for the most often passed, `bins` for the least.
-
-    >>> [difficulty_of(rate) for rate in (1.0, 0.81, 0.8, 0.5, 0.2, 0.0)]
-    [1, 1, 1, 3, 4, 5]
-
-    Raises:
-        ValueError: for what is no share.
-    """
-    if not 0 <= pass_rate <= 1:
-        raise ValueError(f"a pass rate is a share, from 0 to 1; found {pass_rate}")
-    return bins - min(int(pass_rate * bins), bins - 1)
 
 
 def _category(row: QA) -> str:

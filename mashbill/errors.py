@@ -28,6 +28,10 @@ A message says what was found, what was wanted, and what to do.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mashbill.records import Verdict
 
 
 class MashbillError(Exception):
@@ -137,6 +141,7 @@ class BadReply(MashbillError):
         text: str = "",
         asks: tuple[str, ...] = (),
         subjects: tuple[str, ...] = (),
+        verdicts: tuple[Verdict, ...] = (),
     ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
@@ -145,3 +150,5 @@ class BadReply(MashbillError):
         """The reply itself, kept so that the reject row can be read."""
         self.asks = asks
         self.subjects = subjects
+        self.verdicts = verdicts
+        """What each check said of it: how often graders agree can be told only with what they refused."""

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashbill.errors import InputError
-from mashbill.records import Rationale, Record, Reject, from_table, schema_of, to_table
+from mashbill.records import QA, Rationale, Record, Reject, from_table, schema_of, to_table
 from mashbill.store import Stored, write_parquet
 
 PRIOR = (1.0, 2.0)
@@ -95,12 +95,12 @@ def bank_digest(bank: Iterable[Exemplar]) -> str:
 def counted(bank: Sequence[Exemplar], finished: Stored) -> list[Exemplar]:
     """The bank with its counts raised by a finished step: which examples each attempt was shown, and how it ended.
 
-    A kept `Rationale` names them in `exemplars`; a reject, of any step, among its `subjects` (``exemplar:<id>``).
+    A kept `Rationale` or `QA` names them in `exemplars`; a reject, of any step, among its `subjects` (``exemplar:<id>``).
     Counting one step twice counts it twice: keep the bank from before, or count each step once.
     """
     shown, succeeded = Counter[str](), Counter[str]()
     for index in range(len(finished)):
-        if finished.kind is Rationale:
+        if issubclass(finished.kind, Rationale | QA):
             for ids in finished.table(index, ["exemplars"]).column("exemplars").to_pylist():
                 shown.update(ids)
                 succeeded.update(ids)

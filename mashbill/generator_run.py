@@ -231,6 +231,7 @@ def reject_of(bad: BadReply, record: Record, step: str) -> Reject:
         detail=bad.detail,
         text=bad.text,
         subjects=bad.subjects,
+        verdicts=bad.verdicts or getattr(record, "verdicts", ()),
         made=replace(record.made, step=step, asks=bad.asks),
         record=orjson.dumps(to_row(record)).decode(),
     )

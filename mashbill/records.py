@@ -280,8 +280,10 @@ class QA(Record):
     """What each check said of the row."""
     pass_rate: float | None = None
     """Share of a student's attempts that were right."""
+    exemplars: tuple[str, ...] = ()
+    """Ids of the worked examples that its writer was shown, in their order."""
 
-    not_content: ClassVar[frozenset[str]] = Record.not_content | {"pass_rate", "verdicts", "difficulty"}
+    not_content: ClassVar[frozenset[str]] = Record.not_content | {"pass_rate", "verdicts", "difficulty", "exemplars"}
     """What was measured or judged of a question is not the question."""
 
     @property
@@ -442,10 +444,12 @@ class Reject(Record):
     value: float | None = None
     """The number that decided, e.g. the Jaccard similarity to the kept row."""
     subjects: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """What each check said of the attempt, those that passed it too."""
     record: str = ""
     """The whole rejected record as JSON, so that any decision can be undone."""
 
-    not_content: ClassVar[frozenset[str]] = Record.not_content - {"source"}
+    not_content: ClassVar[frozenset[str]] = (Record.not_content - {"source"}) | {"verdicts"}
     """A reject speaks of a place: two empty files are two rejects."""
 
 

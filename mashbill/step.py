@@ -41,6 +41,8 @@ In = TypeVar("In", bound=Record)
 Out = TypeVar("Out", bound=Record)
 T = TypeVar("T")
 
+_VERDICTS = pl.List(pl.Struct({"name": pl.String, "outcome": pl.String, "detail": pl.String}))
+
 Prompt = str | Message | Sequence[Message]
 """What can be asked: a user message's text, one message, or a whole conversation."""
 
@@ -359,6 +361,7 @@ def reject_table(
         kept_id=empty if kept_id is None else kept_id,
         value=(pl.lit(None) if value is None else value).cast(pl.Float64),
         subjects=pl.col("subjects") if "subjects" in names else pl.lit([], dtype=pl.List(pl.String)),
+        verdicts=pl.col("verdicts") if "verdicts" in names else pl.lit([], dtype=_VERDICTS),
         record=pl.struct(names).struct.json_encode(),
     )
     return conform(frame, Reject)

@@ -184,7 +184,8 @@ def check_graded(verdicts: Sequence[Verdict], *, text: str = "", asks: tuple[str
     failed = [verdict for verdict in verdicts if verdict.outcome == "fail"]
     wrong = failed or [verdict for verdict in verdicts if verdict.outcome != "pass"]
     said = "; ".join(f"{verdict.name}: {verdict.detail or verdict.outcome}" for verdict in wrong)
-    raise BadReply("grader_failed" if failed else "grader_error", said or "nobody graded it", text=text, asks=asks)
+    reason = "grader_failed" if failed else "grader_error"
+    raise BadReply(reason, said or "nobody graded it", text=text, asks=asks, verdicts=tuple(verdicts))
 
 
 def engine_of(role: str) -> str:

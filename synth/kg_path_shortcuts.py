@@ -90,7 +90,9 @@ def check_shortcuts(verdicts: list[Verdict], text: str, asks: tuple[str, ...]) -
     for verdict in verdicts:
         if verdict.outcome == "fail":
             reason = "shortcut_no_path" if verdict.name.endswith("no_path") else "shortcut_one_edge"
-            raise BadReply(reason, f"{verdict.name}: {verdict.detail}", text=text, asks=asks)
+            raise BadReply(reason, f"{verdict.name}: {verdict.detail}", text=text, asks=asks, verdicts=tuple(verdicts))
     for verdict in verdicts:
         if verdict.outcome != "pass":
-            raise BadReply("shortcut_error", f"{verdict.name}: {verdict.detail}", text=text, asks=asks)
+            raise BadReply(
+                "shortcut_error", f"{verdict.name}: {verdict.detail}", text=text, asks=asks, verdicts=tuple(verdicts)
+            )

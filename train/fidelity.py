@@ -12,10 +12,10 @@ Four questions, a teacher that is right on the first three::
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mashbill.agreement import cohens_kappa
 from train.calibration import BINS, Calibration, calibration
 from train.intervals import Interval, wilson
 from train.predictions import Prediction, Predictions
@@ -91,21 +91,6 @@ def fidelity(
         teacher_calibration=_calibrated([theirs for _, theirs in pairs], bins),
         total_variation=_variation(pairs),
     )
-
-
-def cohens_kappa(labels: Sequence[tuple[str, str]], agree: Sequence[bool]) -> float | None:
-    """Agreement beyond chance, from 1 (always) over 0 (as their frequencies give) to below; None where chance is all.
-
-    >>> cohens_kappa([("a", "a"), ("a", "b"), ("b", "b"), ("b", "b")], [True, False, True, True])
-    0.5
-    """
-    one, two = Counter(ours for ours, _ in labels), Counter(theirs for _, theirs in labels)
-    total = len(labels)
-    # In whole numbers up to the division: shares that add up to 1 in theory must do so here.
-    chance = sum(one[label] * two[label] for label in one)
-    if chance == total * total:
-        return None
-    return (sum(agree) * total - chance) / (total * total - chance)
 
 
 def _agree(question: Question, ours: Prediction, theirs: Prediction, judge: Judge) -> bool:

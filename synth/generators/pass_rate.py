@@ -11,11 +11,11 @@ rate of 16 samples. Ask the model that is to be trained: what is hard for a teac
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mashbill.ask import Ask
+from mashbill.difficulty import difficulty_of
 from mashbill.errors import BadReply
 from mashbill.records import QA
 from mashbill.step import Generator
@@ -55,13 +55,3 @@ class PassRate(Drawing, Generator[QA, QA]):
             made=answers[-1].made(*answers[:-1]) if answers else dataclasses.replace(record.made, step=self.name),
         )
         return [measured.identified()]
-
-
-def difficulty_of(pass_rate: float, bins: int = 5) -> int:
-    """A pass rate as a grade from 1, nearly always solved, to `bins`, nearly never.
-
-    >>> [difficulty_of(rate) for rate in (1.0, 0.81, 0.8, 0.5, 0.2, 0.0)]
-    [1, 1, 2, 3, 5, 5]
-    """
-    # The small number forgives a share such as 3/5 its last digit.
-    return min(bins, math.floor((1 - pass_rate) * bins + 1e-9) + 1)

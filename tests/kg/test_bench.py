@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from kg.bench_paths import BenchPaths
-from kg.bench_set import BenchSet, difficulty_of
+from kg.bench_set import BenchSet
 from kg.decontaminate_paths import DecontaminatePaths, held_by, read_bench
 from kg.held_out import HeldOut, path_key
 from kg.path_curriculum import PathCurriculum
+from mashbill.difficulty import difficulty_of
 from mashbill.engine import ScriptedEngine
 from mashbill.errors import InputError
 from mashbill.execute import execute
@@ -129,7 +130,7 @@ async def test_items_have_a_bin_where_they_have_a_pass_rate(tmp_path: FilePath) 
 
 
 def test_a_pass_rate_is_a_share() -> None:
-    assert [difficulty_of(at / 20) for at in range(21)] == [5] * 4 + [4] * 4 + [3] * 4 + [2] * 4 + [1] * 5
+    assert [difficulty_of(at / 20) for at in range(21)] == [5] * 5 + [4] * 4 + [3] * 4 + [2] * 4 + [1] * 4
     with pytest.raises(ValueError, match="from 0 to 1"):
         difficulty_of(1.2)
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mashbill.agreement import cohens_kappa
 from mashbill.errors import InputError
 from mashbill.matching import matcher
 from mashbill.records import QA, Rationale, to_row
-from train.fidelity import Fidelity, cohens_kappa, fidelity
+from train.fidelity import Fidelity, fidelity
 from train.marking import mark_choice
 from train.predictions import Prediction, of_marked, of_rationales, of_written, read_predictions
 from train.questions import Question, question_of
