@@ -46,10 +46,14 @@ class ExampleIndex:
             total.update(f"{len(record_id)}:{record_id}".encode() + tokens)
         return total.hexdigest()
 
-    def rationales(self) -> list[int]:
-        """For each example, how many examples of the stream ask its question, itself included."""
-        times = Counter(self.questions)
-        return [times[question] for question in self.questions]
+
+def times_asked(indexes: Mapping[str, ExampleIndex]) -> dict[str, list[int]]:
+    """For each example, by stream, how many examples of all streams ask its question, itself included.
+
+    Of all streams: two teachers pooled as two streams are as one that was asked more often.
+    """
+    times = Counter(question for index in indexes.values() for question in index.questions)
+    return {name: [times[question] for question in index.questions] for name, index in indexes.items()}
 
 
 def write_examples(

@@ -7,7 +7,8 @@
 
 `prompt_length` is the mask: the tokens before it are given, the rest is learned. No example is ever cut. One that is
 longer than it may be is rejected as ``too_long``, and one whose text has a special token of the chat template in it as
-``special_token``; rejected rows are counted in the plan's manifest and listed in its ``rejected.parquet``.
+``special_token``, one of which the template leaves something out as ``changed_by_template``; rejected rows are counted
+in the plan's manifest and listed in its ``rejected.parquet``.
 """
 
 from __future__ import annotations
@@ -117,11 +118,11 @@ def _lines(
         else:
             usable.append((row, example))
     views = form.spec.views
-    asked = [(example.asked, view, example.completions[view]) for _, example in usable for view in views]
-    prompts = form.prompt_ids([form.prompt(question, view) for question, view, _ in asked])
-    completions = form.completion_ids([form.completion(*one) for one in asked])
+    kept, texts = _written_out(usable, form, stream, rejected)
+    prompts = form.prompt_ids([prompt for prompt, _ in texts])
+    completions = form.completion_ids([completion for _, completion in texts])
     lines: list[dict[str, Any]] = []
-    for at, (row, example) in enumerate(usable):
+    for at, (row, example) in enumerate(kept):
         tokens = range(at * len(views), (at + 1) * len(views))
         if why := room.refusal([len(prompts[one]) + len(completions[one]) for one in tokens]):
             rejected.add(stream, row["id"], Unusable("too_long", why))
@@ -129,6 +130,25 @@ def _lines(
         for view, one in zip(views, tokens, strict=True):
             lines.append(_line(row, example, view, prompts[one], completions[one]))
     return lines
+
+
+def _written_out(
+    rows: list[tuple[dict[str, Any], Example]], form: PromptForm, stream: str, rejected: Rejected
+) -> tuple[list[tuple[dict[str, Any], Example]], list[tuple[str, str]]]:
+    """The rows that the template leaves whole, and prompt and completion of each of their views."""
+    kept, texts = [], []
+    for row, example in rows:
+        said = [(view, example.completions[view]) for view in form.spec.views]
+        made = [(form.prompt(example.asked, view), form.completion(example.asked, view, one)) for view, one in said]
+        lost = (form.lost(example.asked, *one, *both) for one, both in zip(said, made, strict=True))
+        if where := next(filter(None, lost), ""):
+            rejected.add(
+                stream, row["id"], Unusable("changed_by_template", f"the chat template leaves out a part {where}")
+            )
+        else:
+            kept.append((row, example))
+            texts += made
+    return kept, texts
 
 
 def _special(example: Example, form: PromptForm) -> str:

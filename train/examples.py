@@ -7,7 +7,7 @@ A row of kind QA, under ``answer_only``::
 
 Reasons, which are counted in the plan's manifest and listed in its ``rejected.parquet``: ``no_question``,
 ``no_answer``, ``no_rationale``, ``too_many_options``, ``answer_not_an_option``; `train.example_tokens` adds
-``special_token`` and ``too_long``.
+``special_token``, ``changed_by_template`` and ``too_long``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Example:
     asked: Asked
     completions: Mapping[str, str]
     question_id: str
-    """The same for rows that ask the same of the same context, in whatever order the options stand."""
+    """The same for rows that ask the same of the same context with the same options, in whatever order those stand."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def example_of(row: Mapping[str, Any], kind: type[Record], spec: Supervision) ->
     if reasons and not text["rationale"]:
         return Unusable("no_rationale")
     completions = {view: _completion(view, text, spec, reasons=reasons) for view in spec.views}
-    question_id = content_id("question", text["question"], text["context"])
+    # With the options: "Which of these is true?" is another question with others.
+    question_id = content_id("question", text["question"], text["context"], *sorted(map(str.strip, options)))
     return Example(asked(text["question"], options, text["context"]), completions, question_id)
 
 

@@ -15,6 +15,13 @@ from mashbill.store import file_digest
 from train.plan_manifest import PlanManifest
 from train.recipe import BYTES, Lora, StudentSpec, TrainRecipe
 
+_SETTINGS = (
+    "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/*",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
 _COUNTED = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
 
 
@@ -53,12 +60,12 @@ def _digests(path: Path, patterns: tuple[str, ...]) -> dict[str, str]:
 
 
 def template_identity(spec: StudentSpec) -> str:
-    """The hash of what decides a student's chat template, which is no part of its weights."""
+    """The hash of the settings beside a student's weights that decide its prompts: templates, and framing tokens."""
     if spec.model:
         return student_identity(spec)
     place = Path(spec.tokenizer or BYTES) if spec.scratch else checkpoint_dir(spec)
-    files = [place / name for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")]
-    return fingerprint({file.name: file_digest(file) for file in files if file.is_file()})
+    files = [file for pattern in _SETTINGS for file in sorted(place.glob(pattern)) if file.is_file()]
+    return fingerprint({str(file.relative_to(place)): file_digest(file) for file in files})
 
 
 def has_chat_template(spec: StudentSpec) -> bool:

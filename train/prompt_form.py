@@ -2,7 +2,7 @@ r"""How a student is asked, as token ids: the same in training and in use.
 
 Under ``plain`` a question, then its completion::
 
-    Question: What did the guild tax?\nA. salt\nB. oak\nAnswer:  ->   salt<|endoftext|>
+    Question: What did the guild tax?\n\nA) salt\nB) oak\nAnswer:  ->   salt<|endoftext|>
 
 and under ``chat`` the student's own chat template, from its tokenizer::
 
@@ -17,7 +17,6 @@ the student has to write in use, so it is part of the completion.
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +32,17 @@ from train.tokenizer import StudentTokenizer
 _PROBE = "mashbillprobe"
 _DAY = datetime.date(2024, 7, 26)
 """Some templates write the day into the prompt; a plan must be the same tomorrow."""
-_ASKED_DAY = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1""")
+_DIRECTIVES = (
+    "%-d",
+    "%-m",
+    "%-H",
+    "%-I",
+    "%-M",
+    "%-S",
+    "%-j",
+    *(f"%{letter}" for letter in "aAbBcdDeFgGhHIjmMpSTuUVwWxXyYzZ%"),
+)
+"""What may stand in the form of a date; the sign itself last."""
 
 
 class PromptForm(Protocol):
@@ -62,6 +71,10 @@ class PromptForm(Protocol):
 
     def forbidden(self, text: str) -> str:
         """A special token that stands in a text and would be taken for one; empty where there is none."""
+        ...
+
+    def lost(self, asked: Asked, view: str, answer: str, prompt: str, completion: str) -> str:
+        """What of a question or answer does not stand in the prompt or completion made of it; empty where all does."""
         ...
 
 
@@ -105,6 +118,10 @@ class PlainForm:
         """Nothing: a special token's text is text here."""
         return ""
 
+    def lost(self, asked: Asked, view: str, answer: str, prompt: str, completion: str) -> str:
+        """Nothing: there is no template to change them."""
+        return ""
+
 
 @dataclass(frozen=True)
 class ChatForm:
@@ -119,17 +136,28 @@ class ChatForm:
                 "the student's tokenizer has no chat template; say `template: plain`, or take a student that was "
                 "tuned on chats (its directory has chat_template.jinja, or tokenizer_config.json has chat_template)"
             )
-        _ = self._ending  # a template that cannot be used is found before any row
+        # A template that cannot be used is found before any row.
+        _ = self._ending
+        self._check_kept()
+
+    def _check_kept(self) -> None:
+        asked, spec = Asked(_PROBE), self.spec
+        answer = f"{spec.rationale_lead}{_PROBE}{spec.answer_lead}{_PROBE}" if spec.target == "full_cot" else _PROBE
+        view = spec.views[0]
+        if not _stands(spec.system, self.prompt(asked, view)):
+            raise BillError(
+                "the student's chat template leaves out the system prompt; leave out `system`, or say `template: plain`"
+            )
+        if not _stands(answer, self.completion(asked, view, answer)):
+            raise BillError(
+                f"the student's chat template leaves out a part of an answer such as {answer!r}, so the student would "
+                "not learn to write it; change `rationale_lead` and `answer_lead`, or say `template: plain`"
+            )
 
     @cached_property
     def _template(self) -> str:
         """The template, with the day it would ask for set."""
-        template: str = self.tokenizer.inner.get_chat_template()
-        asked = sorted({found[2] for found in _ASKED_DAY.finditer(template)})
-        if not asked:
-            return template
-        days = {form: _DAY.strftime(form) for form in asked}
-        return "{%- macro strftime_now(form) -%}{{ " + repr(days) + "[form] }}{%- endmacro -%}" + template
+        return undated(self.tokenizer.inner.get_chat_template())
 
     @cached_property
     def _ending(self) -> tuple[str, str]:
@@ -197,3 +225,26 @@ class ChatForm:
     def forbidden(self, text: str) -> str:
         """A row with ``<|im_end|>`` in its text would end the turn: it is rejected, not trusted."""
         return next((special for special in self.tokenizer.special_texts if special in text), "")
+
+    def lost(self, asked: Asked, view: str, answer: str, prompt: str, completion: str) -> str:
+        """Templates of reasoning models cut all up to ``</think>``; other white space is no loss."""
+        (*_, user) = self._messages(asked, view)
+        if not _stands(user["content"], prompt):
+            return "of the question"
+        return "" if _stands(answer, completion) else "of the answer"
+
+
+def _stands(part: str, text: str) -> bool:
+    return "".join(part.split()) in "".join(text.split())
+
+
+def undated(template: str) -> str:
+    """A chat template to which every day is the same one.
+
+    >>> "strftime_now(format)" in undated("{{ strftime_now('%d %b') }}"), undated("{{ messages }}")
+    (True, '{{ messages }}')
+    """
+    if "strftime_now" not in template:
+        return template
+    said = "".join(f" | replace({one!r}, {_DAY.strftime(one)!r})" for one in _DIRECTIVES)
+    return "{%- macro strftime_now(format) -%}{{ format" + said + " }}{%- endmacro -%}" + template

@@ -179,6 +179,9 @@ def _save_model(student: Student, out: Path, weights: dict[str, torch.Tensor] | 
     from train.student import save_student
 
     with _whole(out, MODEL) as aside:
+        if manifest.supervised is not None:
+            # Whoever generates with it: an answer is over where training ended it.
+            student.model.generation_config.eos_token_id = student.tokenizer.ends
         save_student(student, aside, weights)
         if manifest.supervised is not None:
             write_supervision(aside, Supervision(**typing.cast(typing.Any, manifest.supervised.spec)))

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessorList, PreTrainedModel
 
-from train.scoring import batches
+from train.scoring import batches, own_settings_aside
 from train.tokenizer import StudentTokenizer
 
 Finish = Literal["stop", "length", "no_room"]
@@ -90,21 +90,18 @@ class Sampler:
         if self.temperature > 0:
             processors.append(_Draw([row.seed for row in rows], width, steps, self.temperature, self.top_p))
         more = {"stop_strings": list(self.stop), "tokenizer": self.tokenizer.inner} if self.stop else {}
-        made = self.model.generate(
-            input_ids=torch.tensor(padded, device=self.model.device),
-            attention_mask=torch.tensor(mask, device=self.model.device),
-            max_new_tokens=steps,
-            # The draw leaves one token possible, which greedy search then takes.
-            do_sample=False,
-            # Chat-tuned checkpoints carry sampling settings that greedy search would warn of.
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            eos_token_id=self.tokenizer.ends,
-            pad_token_id=self.tokenizer.pad,
-            logits_processor=processors,
-            **more,
-        )
+        with own_settings_aside(self.model):
+            made = self.model.generate(
+                input_ids=torch.tensor(padded, device=self.model.device),
+                attention_mask=torch.tensor(mask, device=self.model.device),
+                max_new_tokens=steps,
+                # The draw leaves one token possible, which greedy search then takes.
+                do_sample=False,
+                eos_token_id=self.tokenizer.ends,
+                pad_token_id=self.tokenizer.pad,
+                logits_processor=processors,
+                **more,
+            )
         return [self._text(row[width:].tolist(), own) for row, own in zip(made, room, strict=True)]
 
     def _text(self, ids: list[int], room: int) -> Text:

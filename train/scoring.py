@@ -7,12 +7,13 @@ causal attention cannot see the padding, so a score does not depend on its neigh
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from train.tokenizer import StudentTokenizer
 
@@ -97,20 +98,31 @@ class Scorer:
         # On the left here: all rows must end where generation starts.
         padded = [[self.tokenizer.pad] * (width - len(ids)) + ids for ids in encoded]
         mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in encoded]
-        made = self.model.generate(
-            input_ids=torch.tensor(padded, device=self.model.device),
-            attention_mask=torch.tensor(mask, device=self.model.device),
-            max_new_tokens=most_tokens,
-            do_sample=False,
-            # Chat-tuned checkpoints carry sampling settings that greedy search would warn of.
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            eos_token_id=self.tokenizer.ends,
-            pad_token_id=self.tokenizer.pad,
-        )
+        with own_settings_aside(self.model):
+            made = self.model.generate(
+                input_ids=torch.tensor(padded, device=self.model.device),
+                attention_mask=torch.tensor(mask, device=self.model.device),
+                max_new_tokens=most_tokens,
+                do_sample=False,
+                eos_token_id=self.tokenizer.ends,
+                pad_token_id=self.tokenizer.pad,
+            )
         texts = [self.tokenizer.decode(row[width:].tolist()) for row in made]
         return [text.strip().partition("\n")[0].strip() for text in texts]
+
+
+@contextlib.contextmanager
+def own_settings_aside(model: PreTrainedModel) -> Iterator[None]:
+    """Generate by what is asked for alone.
+
+    Chat-tuned checkpoints carry settings of generation, and what is not said is taken from there: Qwen2.5's
+    `repetition_penalty` of 1.1 makes greedy search another search, and the samples those of another distribution.
+    """
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def batches(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:

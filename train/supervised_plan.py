@@ -11,7 +11,7 @@ example, the one that is furthest behind its share of tokens next. All views of 
 
 The loss of a step is the weighted mean over its sequences of each sequence's mean over its learned tokens. So a long
 rationale weighs what a short answer does, and the two parts of ``multitask`` are alpha and 1 - alpha of the loss
-whatever their lengths (2305.02301, equation 3). Of m rationales of one question each weighs 1/m: a question that was
+whatever their lengths (2305.02301, equation 3). Of m rationales of one question, in whatever streams, each weighs 1/m: a question that was
 answered in many ways counts once, and every way is still seen in every epoch, which sampling one of them would not do.
 """
 
@@ -29,7 +29,7 @@ import pyarrow as pa
 from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import MANIFEST, replacing, write_json, write_parquet
-from train.example_store import ExampleIndex, write_examples
+from train.example_store import ExampleIndex, times_asked, write_examples
 from train.example_tokens import Rejected
 from train.mix import token_shares
 from train.pack import shuffled
@@ -38,7 +38,7 @@ from train.plan import PLAN, SEGMENT, TOKENS, PlanSpec, finished_plan, most_toke
 from train.plan_manifest import Exposures, PlanManifest, StreamPlan, SupervisedPart
 from train.supervision import Supervision
 
-SUPERVISED_FORMAT = 1
+SUPERVISED_FORMAT = 2
 """Raised when the same inputs would give another order or other weights: it is part of the hash."""
 REJECTED = "rejected.parquet"
 
@@ -177,7 +177,7 @@ class _Planned:
         return cls(
             indexes,
             supervision,
-            {name: [1 / times if balanced else 1.0 for times in index.rationales()] for name, index in indexes.items()},
+            {name: [1 / times if balanced else 1.0 for times in own] for name, own in times_asked(indexes).items()},
             {name: [0] * len(index.ids) for name, index in indexes.items()},
             dict.fromkeys(indexes, 0),
         )

@@ -80,7 +80,7 @@ class Supervision:
     choices: Literal["text", "letter"] = "text"
     """How a question with options is answered: by the option's text or by its letter."""
     per_question: Literal["balanced", "natural"] = "balanced"
-    """``balanced``: each of m rationales of a question weighs 1/m; ``natural``: each weighs 1."""
+    """``balanced``: each of m rationales of a question, in whatever streams, weighs 1/m; ``natural``: each weighs 1."""
     max_length: int | None = None
     """Longest example in tokens, prompt and completion; a longer one is rejected, never cut. None is the sequence."""
 

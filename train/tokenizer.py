@@ -16,6 +16,7 @@ import json
 from functools import cached_property
 from pathlib import Path
 
+from jinja2 import TemplateError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -24,6 +25,7 @@ from mashbill.fingerprint import fingerprint
 
 SEPARATORS = ("<|endoftext|>", "<|end_of_text|>")
 END, PAD = "<|endoftext|>", "<|pad|>"
+_PROBE = "mashbillprobe"
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -76,11 +78,28 @@ class StudentTokenizer:
             )
         return int(self.inner.eos_token_id)
 
-    @property
+    @cached_property
     def ends(self) -> list[int]:
-        """Tokens at which a written answer is over: the end of a document, and that of a turn."""
+        """Tokens at which a written answer is over: the end of a document, and that of a turn.
+
+        That of a turn is asked of the chat template too, since it need not be `eos_token`: Gemma's turns end with
+        ``<end_of_turn>`` and its documents with ``<eos>``.
+        """
         own = self.inner.eos_token_id
-        return sorted({self.end, *([] if own is None else [int(own)])})
+        return sorted({self.end, *([] if own is None else [int(own)]), *self._turn_ends()})
+
+    def _turn_ends(self) -> list[int]:
+        if not self.inner.chat_template:
+            return []
+        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
+        try:
+            chat = str(self.inner.apply_chat_template(turns, tokenize=False))
+        except (TemplateError, ValueError):
+            return []  # a template that takes no such chat is refused by name where it is wanted
+        _, found, after = chat.rpartition(_PROBE)
+        vocabulary = self.inner.get_vocab()
+        placed = [(after.index(text), vocabulary[text]) for text in self.special_texts if found and text in after]
+        return [int(min(placed)[1])] if placed else []
 
     @property
     def pad(self) -> int:

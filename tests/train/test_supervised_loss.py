@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from mashbill.records import QA
 from tests.train.supervised_plans import plan, questions, supervision, worked
 from train.batches import IGNORED, PlanReader
 from train.hardware import Hardware
@@ -133,6 +134,28 @@ def test_every_rationale_of_a_question_weighs_its_part_of_one(
             asked[question] = asked.get(question, 0.0) + float(weight)
         assert len(asked) == 12
         assert (set(asked.values()) == {1.0}) is (how == "balanced")
+
+
+def weights_of(folder: Path) -> list[float]:
+    weight = PlanReader(folder)._weight
+    assert weight is not None
+    return sorted(float(one) for one in weight)
+
+
+def test_a_question_weighs_one_whatever_streams_it_stands_in(tokenizer: StudentTokenizer, tmp_path: Path) -> None:
+    """Two teachers pooled as two streams are as one teacher that was asked more often."""
+    pooled = {"one": worked(4, each=3), "two": worked(4, seed=5), "alone": questions(2)}
+    plan(pooled, tokenizer, supervision("answer_only"), tmp_path, shares={"one": 3, "two": 1, "alone": 1},
+         max_repetitions=1, when_exhausted="stop", tokens=10**6)  # fmt: skip
+    held = weights_of(tmp_path)
+    assert set(held) == {0.25, 1.0}
+
+
+def test_a_question_with_other_options_is_another_question(tokenizer: StudentTokenizer, tmp_path: Path) -> None:
+    offered = [("salt", "oak"), ("rye", "oak"), ("oak", "rye")]
+    rows = [QA.new(question="Which of these is true?", options=one, answer=one[0]) for one in offered]
+    plan({"q": rows}, tokenizer, supervision(), tmp_path, max_repetitions=1, when_exhausted="stop", tokens=10**6)
+    assert weights_of(tmp_path) == [0.5, 0.5, 1.0]
 
 
 def test_micro_batches_change_neither_loss_nor_gradients(
