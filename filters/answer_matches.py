@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -30,6 +30,8 @@ COLUMNS = ("rationale", "answer", "gold", "options")
 @dataclass(frozen=True, kw_only=True)
 class AnswerMatches(Filter[Rationale]):
     """Keeps the rows whose answer matches their gold answer."""
+
+    version: ClassVar[int] = 2
 
     matcher: Spec = "exact"
     """A matcher's name, or its name with its fields: ``{numeric: {tolerance: 0.01}}``."""

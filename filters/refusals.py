@@ -15,37 +15,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from mashbill.matching.refusal_phrases import REFUSAL_PATTERNS
 from mashbill.records import Document
 from mashbill.step import Filter
-
-_OPENING = r"(?is)\A[\s\"'“‘*_>#-]*(?:(?:sorry|apologies|unfortunately|regrettably)\s*[,.!—–-]+\s*(?:but\s+)?)?"
-_I = r"(?:i['’]m|i\s+am)"
-_CANNOT = (
-    r"(?:can['’]?t|can\s?not|won['’]t|will\s+not|am\s+(?:not\s+able|unable)\s+to|['’]m\s+(?:not\s+able|unable)\s+to)"
-)
-_APOLOGY = (
-    rf"{_OPENING}(?:{_I}\s+(?:very\s+|so\s+|truly\s+)?sorry|i\s+apologi[sz]e|my\s+apologies)[\s,.;:—–-]+"
-    rf"(?:but\s+|however,?\s+)?(?:as\s+an?\s+[^.\n]{{0,40}}?,?\s*)?i\s*{_CANNOT}\b"
-)
-_DECLINE = (
-    rf"{_OPENING}i\s*{_CANNOT}\s+(?:"
-    r"(?:assist|help)(?:\s+you)?\s+(?:with|in)\b"
-    r"|(?:assist|help)\s+you\b"
-    r"|(?:comply|engage)\s+with\b"
-    r"|(?:fulfil|fulfill|complete|process|answer|accommodate)\s+(?:this|that|your|the|such)\s+(?:\w+\s+)?"
-    r"(?:request|question|query|prompt|task|instruction)s?\b"
-    r"|(?:provide|generate|create|write|produce|offer|give|discuss|share)\s+(?:you\s+(?:with\s+)?)?"
-    r"(?:any\s+|this\s+|that\s+|such\s+|an?\s+|the\s+)?(?:\w+\s+){0,2}"
-    r"(?:information|content|instructions|response|answer|advice|guidance|summary|text|details|material)\b"
-    r")"
-)
-_SELF = (
-    r"(?i)\bas\s+an?\s+(?:ai|artificial\s+intelligence|(?:large\s+)?(?:ai\s+)?language\s+model)"
-    r"(?:\s+(?:language\s+)?(?:model|assistant|system|chatbot))?"
-    r"(?:\s+(?:developed|created|trained|made)\s+by\s+\w+)?\s*,?\s+i(?:['’]m|['’]ve|\s+(?:am|can|can['’]?t|cannot|do|don['’]t"
-    r"|have|haven['’]t|must|should|will|won['’]t|would|was|lack))\b"
-)
-_I_AM_A_MODEL = rf"{_OPENING}{_I}\s+(?:just\s+|only\s+|merely\s+)?an?\s+(?:ai|(?:large\s+)?language\s+model)\b"
 
 _PLACE = (
     r"name|first name|last name|full name|title|date|time|year|city|country|location|address|email|email address"
@@ -89,6 +61,3 @@ class Refusals(Filter[Document]):
         # After a letter, a backslash or a quotation mark it is LaTeX or code that speaks of braces.
         braces = rf"(?:\A|[^\w\\{{}}\"'`$])(?:\{{(?:{names})\}}|\{{\{{\s*(?:{names})\s*\}}\}})(?:\z|[^\"'`{{}}])"
         return [_BRACKETS, _CHAT_TOKENS, braces]
-
-
-REFUSAL_PATTERNS = (_APOLOGY, _DECLINE, _SELF, _I_AM_A_MODEL)

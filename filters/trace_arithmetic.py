@@ -14,7 +14,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -31,6 +31,8 @@ COLUMNS = ("rationale",)
 @dataclass(frozen=True, kw_only=True)
 class TraceArithmetic(Filter[Rationale]):
     """Keeps the rows whose equations all hold."""
+
+    version: ClassVar[int] = 2
 
     tolerance: float = TOLERANCE
     """The largest difference of two sides."""

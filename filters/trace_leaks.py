@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from filters.refusals import REFUSAL_PATTERNS
 from mashbill.matching.leaks import LEAKS, checked_patterns, leak_expressions
+from mashbill.matching.refusal_phrases import REFUSAL_PATTERNS
 from mashbill.records import Rationale
 from mashbill.step import Filter
 

@@ -1,7 +1,7 @@
 """What every matcher is: a frozen dataclass that compares an answer with the gold one.
 
-A file is named for its one matcher: ``set_of.py`` holds ``SetOf``, known as ``set_of``. The fields are identity, so a
-step that names a matcher is run anew when one of them changes.
+A file is named for its one matcher: ``set_of.py`` holds ``SetOf``, known as ``set_of``. The fields and the version are
+identity (`mashbill.matching.load.spec_of`), so a step that names a matcher is run anew when one of them changes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ class Matcher:
     """
 
     name: ClassVar[str] = ""
+    version: ClassVar[int] = 2
+    """Part of the identity of a step that names the matcher: raise it when its code, or what that imports, judges the
+    same fields otherwise."""
 
     markers: tuple[str, ...] = MARKERS
     """What stands before a final answer: plain text in any case, so that no pattern of a user's takes long."""
@@ -37,6 +40,10 @@ class Matcher:
     def compare(self, answer: str, gold: str, options: Sequence[str] = ()) -> Match:
         """Whether the two say the same; `options` are those the question offered."""
         raise TypeError(f"{type(self).__name__} has no `compare`")
+
+    def revision(self) -> str:
+        """The version, with those of the matchers that it uses."""
+        return str(self.version)
 
     def agree(self, one: str, two: str, options: Sequence[str] = ()) -> bool:
         """Whether two answers, of which neither is the gold one, are one answer."""

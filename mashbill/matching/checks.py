@@ -11,7 +11,7 @@ What could not be checked is an ``error``, never a pass. The same checks as filt
 
 from __future__ import annotations
 
-import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -22,8 +22,10 @@ from mashbill.matching.base import Matcher
 from mashbill.matching.equations import TOLERANCE, Equation, equations
 from mashbill.matching.leaks import LEAKS, leak_expressions
 from mashbill.matching.match import Match
+from mashbill.matching.refusal_phrases import REFUSAL_PATTERNS
 from mashbill.records import Verdict
-from mashbill.registry import load
+
+_FIGURE = re.compile(r"\d")
 
 ANSWER_REASONS: Final = (
     "no_final_answer",
@@ -78,7 +80,8 @@ def check_answer(
             return failed(ends.reason, ends.detail)
     elif not answer.strip():
         answer = ends
-    elif matcher.reads(ends) and not matcher.agree(answer, ends, options):
+    elif not matcher.agree(answer, ends, options) and (matcher.reads(ends) or _FIGURE.search(ends)):
+        # What cannot be read and has figures ("not 72", "more than 80", "71 or so") may be another answer.
         return failed("answer_not_of_trace", f"the trace ends in {ends[:60]!r}, the answer is {answer[:60]!r}")
     if allowed and not any(matcher.compare(answer, one, options).same for one in allowed):
         return failed("answer_not_allowed", f"{answer[:60]!r} is none of {len(allowed)} allowed ones")
@@ -129,17 +132,10 @@ def check_leaks(text: str, *, names: Sequence[str] = (), patterns: Mapping[str, 
     "mentions_given_answer: 'The correct answer is marked as B.'"
     """
     hits = pl.select(text=pl.lit(text)).select(
-        **leak_expressions("text", names=names, patterns=patterns), refusal=_refusal()
+        **leak_expressions("text", names=names, patterns=patterns),
+        refusal=pl.any_horizontal([pl.col("text").str.contains(one) for one in REFUSAL_PATTERNS]),
     )
     for reason, (hit,) in hits.to_dict(as_series=False).items():
         if hit:
             return Verdict(name="leaks", outcome="fail", detail=f"{reason}: {text.strip()[:80]!r}")
     return Verdict(name="leaks", outcome="pass")
-
-
-@functools.cache
-def _refusal() -> pl.Expr:
-    # By name: what a refusal looks like is known to the filter of refusals, and the kernel imports no filter. Kept,
-    # since finding a step reads every step's file: a quarter of a second for each text.
-    found: pl.Expr = load("step", "refusals")().reasons()["refusal"]
-    return found

@@ -21,6 +21,13 @@ _LETTER = re.compile(
     r"(.*)\Z",
     re.DOTALL,
 )
+_DENIES = re.compile(r"(?:not|never|no|is\s+(?:not|wrong|incorrect|false))\b(?!\s*,)")
+_CHANGES = re.compile(
+    r"\W*(?:or|and/or|nor|no\b|wait|actually|maybe|perhaps|and\s+\(?[a-z]\b\)?|is\s+(?:not|wrong|incorrect|false))\b"
+)
+_REASON = re.compile(r"\W*(?:since|because|as|for|which|where|not|rather\s+than|unlike|instead\s+of)\b")
+_BRACKETED = re.compile(r"(?<![a-z])([a-z])[)\]]")
+_WORDS = re.compile(r"[^\W_]+")
 _CLAUSE = re.compile(r"[,;.:(\n–—]")
 
 
@@ -63,9 +70,11 @@ class Choice(Matcher):
             return by_text[0]
         if match:
             return _of_letter(by_letter, plain(match[2]), options)
-        clause = plain(_CLAUSE.split(said, maxsplit=1)[0])
+        clause, *rest = map(plain, _CLAUSE.split(said, maxsplit=1))
         by_clause = [index for index, option in enumerate(options) if option == clause]
         if len(by_clause) == 1:
+            if rest and (other := _another("".join(rest), by_clause[0], options)):
+                return _Unread("two_options", f"{_letter(by_clause[0])}, and then {other!r}")
             return by_clause[0]
         return _Unread("no_option", f"{said[:60]!r} is neither a letter nor the text of an option")
 
@@ -73,9 +82,34 @@ class Choice(Matcher):
 def _of_letter(index: int, rest: str, options: Sequence[str]) -> int | _Unread:
     if options and index >= len(options):
         return _Unread("no_option", f"{_letter(index)} of {len(options)} options")
-    if options and rest in options and options.index(rest) != index:
-        return _Unread("letter_and_text_disagree", f"{_letter(index)} is not {rest[:60]!r}")
+    if not rest or (options and rest == options[index]):
+        return index
+    clause, *after = map(plain, _CLAUSE.split(rest, maxsplit=1))
+    named = next((option for option in (rest, clause) if option in options), None)
+    if named is not None and named != options[index]:
+        return _Unread("letter_and_text_disagree", f"{_letter(index)} is not {named[:60]!r}")
+    if _DENIES.match(rest) or (len(rest) == 1 and rest.isalpha()):
+        return _Unread("no_option", f"{_letter(index)}, and then {rest[:60]!r}")
+    if other := _another("".join(after) if named is not None else rest, index, options):
+        return _Unread("two_options", f"{_letter(index)}, and then {other!r}")
     return index
+
+
+def _another(rest: str, chosen: int, options: Sequence[str]) -> str:
+    """What a text behind a choice says of another one, "" where that is a reason and not a choice."""
+    if _CHANGES.match(rest):
+        return rest[:60]
+    if _REASON.match(rest):
+        return ""
+    for letter in _BRACKETED.findall(rest):
+        if ord(letter) - ord("a") != chosen and (not options or ord(letter) - ord("a") < len(options)):
+            return f"({letter})"
+    words = f" {' '.join(_WORDS.findall(rest))} "
+    for index, option in enumerate(options):
+        name = " ".join(_WORDS.findall(option))
+        if index != chosen and name and f" {name} " in words and option != options[chosen]:
+            return option[:60]
+    return ""
 
 
 def _letter(index: int) -> str:

@@ -22,7 +22,7 @@ from mashbill.matching.sandbox import Limits, run_tests
 
 MOST_CHARS = 100_000
 """Of code or of tests."""
-_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"[ \t]*```[ \t]*(\w*)")
 _OPENS = re.compile(r"\s*(?:(?:async\s+)?def\s|class\s|import\s|from\s+[\w.]+\s+import\s|@\w|#|\w+\s*=[^=])")
 _OUTCOMES: dict[str, Outcome] = {
     "passed": "same",
@@ -78,8 +78,26 @@ class CodeTests(Matcher):
 
     def final(self, text: str) -> str | BadReply:
         """The last fenced block of Python, else the last of any language, else a text that opens as code does."""
-        blocks = _FENCE.findall(text[: 10 * MOST_CHARS])
+        blocks = _blocks(text[: 10 * MOST_CHARS])
         python = [code for language, code in blocks if language.lower() in ("python", "py", "python3")]
         whole = [text] if _OPENS.match(text) else [""]
         code: str = (python or [code for _, code in blocks] or whole)[-1]
         return code if code.strip() else BadReply("no_final_answer", "no code in it", text=text)
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """The fenced blocks that are closed: language and code.
+
+    Line by line, since a pattern would look for the end of each opening through the whole text.
+    """
+    found, language, inside = list[tuple[str, str]](), None, list[str]()
+    for line in text.splitlines(keepends=True):
+        fence = _FENCE.match(line)
+        if language is None:
+            language, inside = (fence[1] if fence else None), []
+        elif fence and line.strip() == "```":
+            found.append((language, "".join(inside)))
+            language = None
+        else:
+            inside.append(line)
+    return found

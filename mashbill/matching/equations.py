@@ -23,7 +23,7 @@ from typing import Literal
 
 from mashbill.matching.arithmetic import Refused, evaluate, written
 from mashbill.matching.number_words import COUNTS
-from mashbill.matching.numeric import shown
+from mashbill.matching.numeric import shown, slack_of
 from mashbill.matching.units import measure_of, unit_of
 
 TOLERANCE = 1e-3
@@ -78,10 +78,32 @@ def _judge(sides: Sequence[str], slack: Fraction) -> tuple[Outcome, str, bool]:
     except Refused as refused:
         return "unread", str(refused), refused.reason not in ("not_arithmetic", "empty")
     for (left, one), (right, two) in pairwise(zip(sides, values, strict=True)):
-        # "20 / 80 * 100 = 25%": the sign says what is counted, it does not divide again.
-        if abs(one - two) > slack and not (right.endswith("%") and abs(one - two * 100) <= slack):
+        if not _equal(left, one, right, two, slack):
             return "wrong", f"{left[:60]} is {shown(one)}, not {right[:60]}", True
     return "right", "", True
+
+
+def _equal(left: str, one: Fraction, right: str, two: Fraction, tolerance: Fraction) -> bool:
+    if abs(one - two) <= slack_of(one, two, tolerance):
+        return True
+    # "20 / 80 * 100 = 25%": the sign says what is counted, it does not divide again. (But 1/4 is not 0.25%.)
+    if right.endswith("%") and abs(one) >= 1 and abs(one - two * 100) <= tolerance:
+        return True
+    # "$100 / 7 = $14.29": rounded to the places it is written with, two or more, and right to a hundredth of it.
+    places = _PLACES.search(right)
+    if places and abs(one - two) <= min(Fraction(1, 2 * 10 ** len(places[1])), max(abs(one), abs(two)) / 100):
+        return True
+    # "80 - 25% = 60": of what stands before, as a calculator's key has it.
+    share = _SHARE_OFF.fullmatch(left)
+    if share is None:
+        return False
+    whole, part = evaluate(share[1]), evaluate(share[3])
+    taken = whole * (1 + part if share[2] == "+" else 1 - part)
+    return abs(taken - two) <= slack_of(taken, two, tolerance)
+
+
+_PLACES = re.compile(r"\A[^.]*\.(\d{2,9})[\s)]*\Z")
+_SHARE_OFF = re.compile(r"([\d.,]+)\s*([-+])\s*([\d.,]+%)")
 
 
 def _words(text: str) -> list[str]:
@@ -103,6 +125,7 @@ _COMPUTES = frozenset(
     _words("plus minus times over from half twice double triple thrice quarter third less more than squared cubed")
 )
 _GOES_ON = frozenset([*COUNTS, "plus", "minus"])
+_REMAINS = frozenset(_words("remainder rem mod modulo"))
 _SHARES = frozenset(_words("half third thirds quarter quarters fourth fourths fifth fifths percent number numbers"))
 _LETTER_UNITS = frozenset("amghsl")
 
@@ -114,9 +137,14 @@ _LATEX = (
     (re.compile(r"\\[dt]?frac\s?\{([^{}\n]{1,60})\}\s?\{([^{}\n]{1,60})\}"), r"(\1)/(\2)"),
     (re.compile(r"\\([%$])"), r"\1"),
     (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\boxed\s?\{([^{}\n]{1,60})\}"), r"\1"),
+    (re.compile(r"\\(?:left|right)(?![a-zA-Z])"), ""),
+    (re.compile(r"&(?==)|(?<==)\s?&"), ""),
     # Markdown's bold, not a power: a power has a number on both sides, and spaces on both or on neither.
     (re.compile(r"\*\*(?!\s?[-\d(])|(?<![\d)\s])\*\*|(?<=\s)\*\*(?!\s)|(?<!\s)\*\*(?=\s)"), " "),
 )
+_FULL_WIDTH = {code: chr(code - 0xFEE0) for code in map(ord, "０１２３４５６７８９＋－＊／＝（）．")}
+"""As texts with Chinese or Japanese in them write their sums."""
 _SAID = {"plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "equals": "="}
 _SPOKEN = re.compile(rf"(?<=\d) ({'|'.join(_SAID)}) (?=[$€£]?\d)", re.IGNORECASE)
 _MIXED = re.compile(r"((?:^|[-+*/=(])[^\S\n]*)(\d{1,3})[^\S\n]+(\d{1,2})/(\d{1,2})(?![\d/])", re.MULTILINE)
@@ -133,6 +161,7 @@ class _Piece:
 def _pieces(text: str) -> list[_Piece]:
     for pattern, plain in _LATEX:
         text = pattern.sub(plain, text)
+    text = text.translate(_FULL_WIDTH)
     text = _SPOKEN.sub(lambda match: f" {_SAID[match[1].lower()]} ", text)
     text = _MIXED.sub(_as_sum, written(_LIST_MARK.sub("\n", text), money=False))
     pieces, end = list[_Piece](), -1
@@ -146,6 +175,8 @@ def _pieces(text: str) -> list[_Piece]:
             code = "s"
         elif code == "(" and glued and before.code in "np)":
             pieces.append(_Piece("o", "*", True))  # 44(.50)
+        elif glued and match[0] in (":", ",", ".") and before.code == "n" and text[end : end + 1].isdigit():
+            code = "v"  # 12:30, 5,5: no number that is read here, nor two
         pieces.append(_Piece(code, match[0], glued))
     return pieces
 
@@ -183,7 +214,7 @@ def _written_out(text: str, slack: Fraction) -> list[Equation]:
 
 
 def _of_pieces(pieces: Sequence[_Piece], slack: Fraction, *, goes_on: bool) -> Equation | None:
-    if all(piece.code != "o" for piece in pieces):
+    if all(piece.code != "o" for piece in pieces) or any(piece.text.lower() in _REMAINS for piece in pieces):
         return None
     sides = "".join(piece.text for piece in pieces if piece.code not in "wm").split("=")
     sides[0], sides[-1] = _opened(sides[0]), _closed(sides[-1])

@@ -26,6 +26,8 @@ MARKERS = (
     '"answer":',
     "final answer",
     "the answer is",
+    "correct answer is",
+    "answer should be",
     "answer:",
 )
 """GSM8K's, LaTeX's, our own replies of a shape, and what models write ("So the answer is", Hsieh et al. 2305.02301)."""
@@ -40,6 +42,9 @@ _WORD_BEFORE = re.compile(r"([^\W\d_]+)$")
 _ABBREVIATED = frozenset({"dr", "mr", "mrs", "ms", "st", "prof", "approx", "ca", "vs", "no", "jr", "sr", "e.g", "i.e"})
 _JSON_VALUE = re.compile(r'\s*("(?:[^"\\]|\\.){0,1000}"|[^\s,}\]"]{1,200})')
 _BETWEEN = re.compile(r"[\s:=*_`>\-–—]*")
+_SIGN = re.compile(r"[-–—](?=\s{0,2}\Z)")
+_FIGURE = re.compile(r"[$€£]?\.?\d")
+_MINUS_BEFORE = re.compile(r"(?:\A|[^\w-])[-−–]\$?\Z")
 _BOXED = re.compile(r"(?:\$|\\\(|\\\[)*\s?\\boxed")
 _IS = re.compile(r"(?:is|was|would be|will be|are)\b[\s:*_`]*", re.IGNORECASE)
 
@@ -115,16 +120,20 @@ def _one(marker: str) -> str:
     # No letter before or after a word: "answer:" is not in "nonanswer:", nor "the answer is" in "the answer isn't".
     before = r"(?<!\w)" if marker[:1].isalnum() else ""
     after = r"(?![\w'’])" if marker[-1:].isalnum() else ""
+    if words and words[-1].endswith(":"):  # "**Answer**: 72", "\"answer\" : 72"
+        words[-1] = words[-1][:-1] + r"[*_]{0,3}\s{0,2}:"
     return before + r"\s{1,9}".join(words) + after
 
 
 def _after(text: str, match: re.Match[str]) -> tuple[str, int]:
     start = match.end()
     if match[0].startswith("\\"):
-        return _braced(text, start)
+        answer, end = _braced(text, start)
+        minus = answer and _MINUS_BEFORE.search(text, max(0, match.start() - 4), match.start())
+        return (f"-{answer}" if minus else answer), end
     if match[0].startswith('"'):
         return _json(text, start)
-    start = _skip(text, start)
+    start = _skip(text, start, dash=not match[0][-1:].isalpha() or match[0].lower().endswith(" is"))
     if (is_ := _IS.match(text, start)) and not match[0].lower().endswith(" is"):
         start = is_.end()
     if boxed := _BOXED.match(text, start):
@@ -135,11 +144,17 @@ def _after(text: str, match: re.Match[str]) -> tuple[str, int]:
     return tidy(sentence), start + len(sentence)
 
 
-def _skip(text: str, start: int) -> int:
-    """Past marks and white space, but not past the sign of a number."""
+def _skip(text: str, start: int, *, dash: bool) -> int:
+    """Past marks and white space, but not past the sign of a number.
+
+    A dash apart from its number is a sign too where `dash` says so: "the answer is - 5", but not "Final answer - 5".
+    """
     end = _BETWEEN.match(text, start)
     at = end.end() if end else start
-    return at - 1 if at > start and text[at - 1] in "-–—" and text[at : at + 1].strip(".").isdigit() else at
+    sign = _SIGN.search(text, max(start, at - 4), at)
+    if sign is None or not _FIGURE.match(text, at) or (sign.end() < at and not dash):
+        return at
+    return sign.start()
 
 
 def _sentence(line: str) -> str:

@@ -55,6 +55,7 @@ def matcher(name: str, /, **fields: Any) -> Matcher:
     kind = known[name]
     hints = _hints(typing.cast(Any, kind))  # Any: mypy holds a dataclass type not to be hashable
     given = {}
+    version = fields.pop("version", None)
     for key, value in fields.items():
         if key not in hints:
             names = join_texts(list(hints), 20)
@@ -64,7 +65,13 @@ def matcher(name: str, /, **fields: Any) -> Matcher:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise RegistryError(f"the matcher {name}: {key}: {first['msg'].lower()}; found {value!r}") from error
-    return kind(**given)
+    one = kind(**given)
+    if version is not None and str(version) != one.revision():
+        raise RegistryError(
+            f"the matcher {name} is of version {one.revision()} here; found {version!r}: leave `version` out, and it "
+            "is written down by itself"
+        )
+    return one
 
 
 def matcher_of(spec: Spec) -> Matcher:
@@ -82,8 +89,13 @@ def matcher_of(spec: Spec) -> Matcher:
 
 
 def spec_of(one: Matcher) -> Mapping[str, Mapping[str, Any]]:
-    """A matcher as a mapping with every default written out: what is identity in a step that names it."""
-    return {one.name: {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}}
+    """A matcher as a mapping with every default and its version written out: what is identity in a step that names it.
+
+    >>> spec_of(matcher("exact"))["exact"]["version"]
+    '2'
+    """
+    fields = {field.name: getattr(one, field.name) for field in dataclasses.fields(one)}
+    return {one.name: {"version": one.revision(), **fields}}
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from mashbill.matching.number_words import COUNTS, number_in_words
+from mashbill.matching.number_words import COUNTED, COUNTS, number_in_words
 from mashbill.matching.units import unit_of
 
 Decimal = Literal[".", ","]
@@ -45,12 +45,37 @@ _BOUND = re.compile(
 )
 _BOUND_AFTER = re.compile(r"\b(?:or|to|and up|plus)\b(?!\s+(?:the|be|spare)\b)|^\s?\+|[<>≤≥±]", re.IGNORECASE)
 _EQUALS = re.compile(r"(?<![<>!])[=≈]")
-_MINUS = re.compile(r"(?:minus|negative)\s*\Z", re.IGNORECASE)
+_IS_NOT = re.compile(r"\b(?:is|was|are|be)\s+(?:not|never|wrong|incorrect|false)\b|n['’]t\b", re.IGNORECASE)
+_MINUS = re.compile(r"(?:minus|negative)\W*\Z", re.IGNORECASE)
+_DASH = re.compile(r"(?:\A|[^\w\s])\s*[-—]\s*(?:\\[a-z]+|[(\[{$*_`\"'“~≈\s])*\Z|—\s*\Z")
+_FUNCTION = re.compile(
+    r"(?:√|\^|\\?\b(?:sqrt|log|ln|exp|sin|cos|tan)|\b(?:root|square|cube|half|third|quarter|percent|twice|double|triple|thrice)"
+    r"(?:\s+of)?)[\s({\[$]*\Z",
+    re.IGNORECASE,
+)
+_COMPUTED = re.compile(
+    r"\s*(?:[\^π√\u0305]|\\?(?:pi|sqrt)\b|\\(?:pi|sqrt)|(?:squared|cubed|factorial|gross|lakhs?|crores?|mil|mln)\b"
+    r"|(?:and\s+)?(?:(?:a|one|two|three|four|five)[\s-]+)?"
+    r"(?:half|halves|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|hundredths?|thousandths?|"
+    r"millionths?|tens)\b)",
+    re.IGNORECASE,
+)
+_COUNT_WORD = re.compile(rf"\b(?:{'|'.join(COUNTED)})\b", re.IGNORECASE)
+_LONE_LETTER = re.compile(r"\s+([b-zB-Z])(?![\w.'’/])")
+_UNSOLVED = re.compile(r"\d\s?[b-fi-km-rt-zB-FI-KM-RT-Z](?![\w])(?!\s*[\d$(])|\b[b-zB-Z]\s?[-+]\s?[\w(]")
+_MONTH = (
+    "(?:January|February|March|April|May|June|July|August|September|October|November|December"
+    "|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)"
+)
+_DATE_BEFORE = re.compile(rf"\b{_MONTH}\.?\s*(?:the\s+)?\Z")
+_DATE_AFTER = re.compile(rf"\s*(?:of\s+)?{_MONTH}\b|\s*o['’]clock\b")
 _AND_PART = re.compile(r"\s*(?:and\s+)?(?:a|one)[\s-]+(half|third|quarter)\b", re.IGNORECASE)
-_COUNT = re.compile(rf"[\s-]*({'|'.join(COUNTS)})\b|k\b", re.IGNORECASE)
+_COUNT = re.compile(rf"[\s-]*({'|'.join(COUNTS)})s?\b|k\b", re.IGNORECASE)
+_PER = re.compile(r"\s*(?:dollars?|euros?)?\s*(?:per|an?|each|/)\s*([a-z]+)", re.IGNORECASE)
 _MONEY_COUNT = re.compile(r"\s?(m|mn|bn|b)\b", re.IGNORECASE)
 _MONEY_COUNTS = {"m": 10**6, "mn": 10**6, "bn": 10**9, "b": 10**9}
 _CODES = ("USD", "EUR", "GBP")
+_DOLLARS = re.compile(r"(?:\A|\W)(?:US|A|C|CA|AU|NZ|HK)\Z")
 _PART = {"half": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)}
 
 
@@ -81,10 +106,12 @@ def read_number(text: str, *, decimal: Decimal = ".", words: bool = True) -> Num
     """
     if len(text) > MOST_CHARS:
         return Unread("too_long", f"{len(text):,} characters; an answer has at most {MOST_CHARS:,}")
-    clean = cleaned(text)
+    clean = cleaned(_unwrapped(text))
     if isinstance(clean, Unread):
         return clean
-    clean = _EQUALS.split(clean)[-1]
+    *sides, clean = _EQUALS.split(clean)
+    if sides and (unsolved := _UNSOLVED.search(sides[0])):
+        return Unread("unsolved", f"{unsolved[0]!r} stands before the equals sign")
     match = _AMOUNT.search(clean)
     if match is None:
         return _in_words(clean) if words else Unread("no_number", "no figure in it")
@@ -97,6 +124,12 @@ def read_number(text: str, *, decimal: Decimal = ".", words: bool = True) -> Num
     if _MINUS.search(before):
         value = -value
     return _with_unit(value, match["money"] or "", before, after)
+
+
+def _unwrapped(text: str) -> str:
+    """Without the dollars of LaTeX around all of it."""
+    inside = text.strip().strip("$")
+    return inside if text.strip().startswith("$") and text.strip().endswith("$") and "$" not in inside else text
 
 
 def cleaned(text: str) -> str | Unread:
@@ -119,7 +152,7 @@ def cleaned(text: str) -> str | Unread:
             out.append({"−": "-", "﹣": "-", "－": "-", "–": "-", "％": "%", "÷": "/", "＋": "+"}.get(char, char))
     plain = "".join(out)
     if "\\" in plain or "{" in plain:
-        plain = plain.replace("{,}", ",").replace("\\,", "").replace("\\!", "").replace("\\ ", " ")
+        plain = plain.replace("{,}", ",").replace("\\,", "\u2009").replace("\\!", "").replace("\\ ", " ")
         plain = plain.replace("\\%", "%").replace("\\$", "$").replace("\\times", "×").replace("\\cdot", "×")
         plain = _LATEX_TEXT.sub(r" \1", _LATEX_FRACTION.sub(r" \1/\2", plain)).strip()
     return _THIN_SPACES.sub("", plain)
@@ -127,19 +160,43 @@ def cleaned(text: str) -> str | Unread:
 
 def _around(before: str, after: str, match: re.Match[str]) -> Unread | None:
     """What stands around the figures may make them another thing than a number."""
-    if (before[-1:].isalpha() and before[-3:] not in _CODES) or before[-1:] in ("_", "/", "."):
+    currency = before[-3:] in _CODES or (match["money"] == "$" and _DOLLARS.search(before))
+    if (before[-1:].isalpha() and not currency) or before[-1:] in ("_", "/", "."):
         return Unread("glued", f"{before[-10:] + match[0]!r}: a name, not a number")
-    if before.strip(" (*:") and match["sign"] and match[0][1:2].isspace():
+    if (before.strip(" (*:") and match["sign"] and match[0][1:2].isspace()) or _DASH.search(before):
         return Unread("a_dash", f"{before[-10:] + match[0]!r}: the dash may be a minus or not")
     if re.search(r"\d", after):
         return Unread("two_numbers", f"{match[0].strip()!r} and more after it: a range, a date, a time or a list")
-    if negated := _NOT.search(before):
-        return Unread("negated", f"{negated[0]!r} stands before {match[0].strip()!r}")
+    if negated := _NOT.search(before) or _IS_NOT.search(after):
+        return Unread("negated", f"{negated[0]!r} stands beside {match[0].strip()!r}")
+    if _DATE_BEFORE.search(before) or _DATE_AFTER.match(after):
+        return Unread("a_date", f"{match[0].strip()!r} with a month, or a time of day")
+    if computed := _FUNCTION.search(before) or _computed(after):
+        return Unread("computed", f"{computed[0].strip()!r} makes another number of {match[0].strip()!r}")
     if bound := _BOUND.search(before) or _BOUND_AFTER.search(after):
         return Unread("a_bound", f"{bound[0].strip()!r} makes {match[0].strip()!r} a bound, not a value")
+    if after[:1] == "M" and not match["money"] and not after[1:2].isalpha():
+        return Unread("glued", f"{match[0] + 'M'!r}: millions or metres")
     if re.match(r"[^\W\d_]", after) and not _COUNT.match(after) and not _known_or_word(after):
         return Unread("glued", f"{match[0] + after[:10]!r}: a name, not a number")
     return None
+
+
+def _computed(after: str) -> re.Match[str] | None:
+    """What stands after figures and makes another number of them, or is a second number."""
+    if part := _AND_PART.match(after):
+        after = after[part.end() :]
+    elif found := _COMPUTED.match(after):
+        return found
+    if count := _COUNT.match(after):
+        after = after[count.end() :]
+    # "2 thousand five hundred", "10 thousand million"
+    if second := _COUNT_WORD.search(after):
+        return second
+    lone = _LONE_LETTER.match(after)
+    # "72 x" is not 72, "5 k" may be five thousand; "5 m" and "72 F" have units.
+    known = lone is not None and lone[1] not in "kKM" and (lone[1] in "FC" or bool(unit_of(lone[1])))
+    return None if known else lone
 
 
 def _known_or_word(after: str) -> bool:
@@ -184,6 +241,9 @@ def _with_unit(value: Fraction, money: str, before: str, after: str) -> Number:
         value *= _MONEY_COUNTS[count[1].lower()]
         after = after[count.end() :]
     said = before.strip()[-3:]
+    per = _PER.match(after) if money else None
+    if per and (over := unit_of(per[1])):
+        return Number(value, f"{unit_of(money)}/{over}")
     return Number(value, unit_of(money) or unit_of(after) or (unit_of(said) if said.isupper() else ""))
 
 
@@ -192,6 +252,10 @@ def _in_words(text: str) -> Number | Unread:
         return Unread("negated", f"{negated[0]!r} stands in it")
     if bound := _BOUND.search(text):
         return Unread("a_bound", f"{bound[0]!r} makes it a bound, not a value")
+    if re.match(r"[\s(*_\"'“]*[-—]", text):
+        return Unread("a_dash", "the dash before the word may be a minus or not")
+    if negated := _IS_NOT.search(text):
+        return Unread("negated", f"{negated[0]!r} stands in it")
     found = number_in_words(text)
     if found is None:
         return Unread("no_number", "no figure in it, and it does not begin with one number in words")

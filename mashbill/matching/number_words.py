@@ -32,6 +32,10 @@ SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10*
 """What multiplies the number before it."""
 COUNTS = {"dozen": 12, "dozens": 12, "score": 20, "hundred": 100, **SCALES}
 """What multiplies a number in figures."""
+COUNTED = (*_TENS, *(word for word in _ONES if word not in ("one", "zero")), *(f"{word}s?" for word in COUNTS))
+"""Words that are a number wherever they stand; "one" is most often none."""
+_ALONE = frozenset({"half", "quarter"})
+"""Shares that are no place in a row: "third" alone may be the third."""
 _PARTS = {
     "half": 2,
     "halves": 2,
@@ -117,7 +121,8 @@ class _Words:
         above = 1 if self.here() in ("a", "an") and self.here(1) in _PARTS else self.take(_ONES)
         if self.here() in ("a", "an"):
             self.at += 1
-        below = self.take(_PARTS)
+        alone = above is None and self.here() not in _ALONE
+        below = None if alone else self.take(_PARTS)
         if below is None:
             self.at = mark
             return None
@@ -177,6 +182,18 @@ def number_in_words(text: str) -> tuple[Fraction, str] | None:
     reader.at += negative
     value = reader.number()
     rest = words[reader.at :]
-    if value is None or rest[:1] == ["of"] or any(word in _ONES or word in _TENS or word in COUNTS for word in rest):
+    taken = {
+        *_ONES,
+        *_TENS,
+        *COUNTS,
+        *_PARTS,
+        "hundredths",
+        "hundredth",
+        "thousandths",
+        "thousandth",
+        "squared",
+        "cubed",
+    }
+    if value is None or rest[:1] == ["of"] or any(word in taken or word.rstrip("s") in COUNTS for word in rest):
         return None
     return (-value if negative else value), " ".join(rest)

@@ -25,7 +25,7 @@ class Numeric(Matcher):
     """Compares one number with one number."""
 
     tolerance: float = 1e-3
-    """The largest difference, in the unit of the answer."""
+    """The largest difference, in the unit of the answer; of small numbers see `slack_of`."""
     relative: float = 0.0
     """The largest difference as a share of the larger of the two; the wider of both tolerances holds."""
     decimal: Decimal = "."
@@ -55,8 +55,8 @@ class Numeric(Matcher):
             return Match("unreadable", f"{one.reason}: {one.detail}")
         if self.units == "known" and one.unit and two.unit and one.unit != two.unit:
             return Match("different", f"unit_mismatch: {one.unit}, wanted {two.unit}")
-        slack = max(Fraction(str(self.tolerance)), Fraction(str(self.relative)) * max(abs(one.value), abs(two.value)))
-        if abs(one.value - two.value) <= slack:
+        wide = Fraction(str(self.relative)) * max(abs(one.value), abs(two.value))
+        if abs(one.value - two.value) <= max(slack_of(one.value, two.value, Fraction(str(self.tolerance))), wide):
             return Match("same")
         return Match("different", f"{shown(one.value)} is not {shown(two.value)}")
 
@@ -70,6 +70,19 @@ class Numeric(Matcher):
     def reads(self, answer: str) -> bool:
         """Whether there is a number in it."""
         return isinstance(self.read(answer), Number)
+
+
+def slack_of(one: Fraction, two: Fraction, tolerance: Fraction) -> Fraction:
+    """How far apart two numbers may be: the tolerance, but at most a hundredth of the larger number.
+
+    A tolerance of 0.001 alone would take 1.6e-19 for 9.1e-31, and both for 0. One above 0.01 is no slack for rounding
+    but a distance that was asked for, so it holds as it is.
+
+    >>> slack_of(Fraction(5), Fraction(6), Fraction(1, 1000)), slack_of(Fraction(0), Fraction(1, 50), Fraction(1, 1000))
+    (Fraction(1, 1000), Fraction(1, 5000))
+    """
+    hundredth = Fraction(1, 100)
+    return tolerance if tolerance > hundredth else min(tolerance, max(abs(one), abs(two)) * hundredth)
 
 
 def shown(value: Fraction) -> str:

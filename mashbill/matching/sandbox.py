@@ -20,13 +20,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 RUNNER = Path(__file__).with_name("sandbox_runner.py")
 REPORT_BYTES = 1 << 16
 """Read from the end of a report; what an answer may have written to it before is passed over."""
+NOBODY = 65534
+"""The user and the group that own nothing."""
 _NAMESPACES = ("--user", "--map-root-user", "--net", "--pid", "--ipc", "--fork", "--kill-child")
 
 
@@ -68,14 +71,29 @@ def unshare() -> tuple[str, ...]:
     return command if ran.returncode == 0 else ()
 
 
+@functools.cache
+def nobody(before: tuple[str, ...]) -> Mapping[str, Any]:
+    """For root: how a process is started as the user nobody, who owns no file, where that user can run Python."""
+    if os.geteuid() != 0:
+        return {}
+    who = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
+    command = [*before, sys.executable, "-S", "-c", f"open({str(RUNNER)!r}).close()"]
+    try:
+        ran = subprocess.run(command, capture_output=True, timeout=30, check=False, cwd="/", **who)  # type: ignore[call-overload]
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return who if ran.returncode == 0 else {}
+
+
 def run_tests(answer: str, tests: str, limits: Limits) -> Ran:
     """Run code, then its tests in the same names; nothing of either runs in this process."""
     before = unshare()
     if limits.namespaces and not before:
         return Ran("no_sandbox", "no namespaces here: unshare is absent, or the system does not let users make them")
-    token = secrets.token_hex(16)
+    token, ready = secrets.token_hex(16), secrets.token_hex(16)
     order = {
         "token": token,
+        "ready": ready,
         "answer": answer,
         "tests": tests,
         "cpu_seconds": limits.cpu_seconds,
@@ -85,16 +103,26 @@ def run_tests(answer: str, tests: str, limits: Limits) -> Ran:
     # No user's packages (-s), none at all (-S), nothing of the working folder (-P), no files written (-B).
     command = [*before, sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", str(RUNNER)]
     try:
-        with tempfile.TemporaryDirectory(prefix="mashbill-sandbox-") as folder, tempfile.TemporaryFile() as report:
-            late, status = _run(command, order, folder, report, limits)
-            return _said(report, token, late, status)
+        with (
+            tempfile.TemporaryDirectory(prefix="mashbill-sandbox-", ignore_cleanup_errors=True) as folder,
+            tempfile.TemporaryFile() as report,
+        ):
+            late, status = _run(command, order, folder, report, limits, nobody(before))
+            return _said(report, token, ready, late, status)
     except OSError as error:
         return Ran("no_sandbox", f"{error.strerror or error}")
 
 
 def _run(
-    command: list[str], order: dict[str, object], folder: str, report: IO[bytes], limits: Limits
+    command: list[str],
+    order: dict[str, object],
+    folder: str,
+    report: IO[bytes],
+    limits: Limits,
+    who: Mapping[str, Any],
 ) -> tuple[bool, int]:
+    if who:
+        os.chown(folder, NOBODY, NOBODY)
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -105,6 +133,7 @@ def _run(
         env={"PYTHONHASHSEED": "0"},
         start_new_session=True,
         close_fds=True,
+        **who,
     )
     late = False
     try:
@@ -119,17 +148,21 @@ def _run(
     return late, process.returncode
 
 
-def _said(report: IO[bytes], token: str, late: bool, status: int) -> Ran:
+def _said(report: IO[bytes], token: str, ready: str, late: bool, status: int) -> Ran:
     size = report.seek(0, os.SEEK_END)
     report.seek(max(0, size - REPORT_BYTES))
-    lines = report.read().decode("utf-8", "replace").split("\n")
-    for line in lines:
-        mark, _, rest = line.partition(" done ")
-        if mark == token:
-            word, _, detail = rest.partition(" ")
+    lines = [line.split(" ", 2) for line in report.read().decode("utf-8", "replace").split("\n")]
+    said = {words[1]: " ".join(words[2:]) for words in lines if words[0] == ready and len(words) > 1}
+    for words in lines:
+        if words[:2] == [token, "done"]:
+            word, _, detail = words[2].partition(" ")
             return Ran(word, detail)
+    if "timeout" in said:
+        return Ran("timeout", "all of its CPU time is spent")
+    if "failed" in said:
+        return Ran("tests_fail" if "answered" in said else "raises", said["failed"].replace(" : ", ": ", 1))
     if late:
         return Ran("deadline", "still running at the deadline")
-    if f"{token} ready" not in lines and size < REPORT_BYTES:
+    if "ready" not in said and size < REPORT_BYTES:
         return Ran("no_sandbox", f"the sandbox did not start (status {status})")
     return Ran("ended_early", f"it ended with status {status} before its tests did")

@@ -23,8 +23,10 @@ MOST_ITEMS = 100
 """Pairs are compared, at most this many squared."""
 
 _COMMA = re.compile(r",(?!\d{3}(?!\d))\s*(?:(?:and|or|&)\s+)?|\s+(?:and|&)\s+", re.IGNORECASE)
+_SEMICOLON = re.compile(";")
 _BULLET = re.compile(r"\A\s*(?:[-*•+]|\(?\d{1,3}[.)])\s+")
-_BRACKETS = re.compile(r"\A\s*[\[({](.*)[\])}]\s*\Z", re.DOTALL)
+_SIGN_OR_BULLET = re.compile(r"\A\s*(?:[*•]|[-+](?!\s*[\d.$€£]))\s+")
+"""On a line of its own, where "- 5" is less than nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,13 @@ class SetOf(Matcher):
     def __post_init__(self) -> None:
         if self.of == self.name:
             raise ValueError("of is 'set_of'; a set of sets is not read: name the matcher of one thing, as 'exact'")
+        if self.of == "code_tests":
+            raise ValueError("of is 'code_tests'; a list of things is no code, and each pair would be a run of its own")
         self._one()
+
+    def revision(self) -> str:
+        """Its own version and that of the matcher of one thing."""
+        return f"{self.version}, {self.of} {self._one().revision()}"
 
     def compare(self, answer: str, gold: str, options: Sequence[str] = ()) -> Match:
         """Whether each thing of the one has its own in the other."""
@@ -98,15 +106,38 @@ def parted(text: str) -> list[str]:
             found = None
         if isinstance(found, list):
             return [item if isinstance(item, str) else orjson.dumps(item).decode() for item in found]
-    if inside := _BRACKETS.match(stripped):
-        stripped = inside[1]
+    stripped, within = _opened(stripped)
+    bullet = _BULLET if "\n" in stripped else _SIGN_OR_BULLET
     if "\n" in stripped:
         items = stripped.split("\n")
-    elif ";" in stripped:
-        items = stripped.split(";")
     else:
-        items = _COMMA.split(stripped)
-    return [item for piece in items if (item := _BULLET.sub("", piece).strip(" \t\r.,;"))]
+        items = _outside(_SEMICOLON, stripped, within)
+        items = items if len(items) > 1 else _outside(_COMMA, stripped, within)
+    return [item for piece in items if (item := bullet.sub("", piece).strip(" \t\r.,;"))]
+
+
+def _opened(text: str) -> tuple[str, list[int]]:
+    """A text without the brackets that all of it stands in, and how deep in brackets each sign of it is."""
+    depths, depth = list[int](), 0
+    for sign in text:
+        depth = max(0, depth - (sign in "])}"))
+        depths.append(depth)
+        depth += sign in "[({"
+    # One pair around it all: it closes at the last sign, and nowhere before.
+    if len(text) > 1 and text[0] in "[({" and text[-1] in "])}" and depths[-1] == 0 and 0 not in depths[1:-1]:
+        return text[1:-1], [one - 1 for one in depths[1:-1]]
+    # A bracket that is never closed holds nothing together.
+    return text, ([0] * len(depths) if depth else depths)
+
+
+def _outside(pattern: re.Pattern[str], text: str, depths: Sequence[int]) -> list[str]:
+    """Parted where the pattern stands outside of brackets: ``(1, 2), (3, 4)`` is two pairs, not four numbers."""
+    items, start = list[str](), 0
+    for match in pattern.finditer(text):
+        if depths[match.start()] == 0:
+            items.append(text[start : match.start()])
+            start = match.end()
+    return [*items, text[start:]]
 
 
 def _pairs(same: Sequence[Sequence[bool]], width: int) -> dict[int, int]:

@@ -53,13 +53,14 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "quart": "quarts",
         "pint": "pints",
     },
-    "temperature": {"celsius": "°c", "fahrenheit": "°f"},
+    "temperature": {"celsius": "°c °celsius", "fahrenheit": "°f °fahrenheit"},
     "speed": {"mile/hour": "mph", "kilometre/hour": "kph km/h"},
 }
 _UNIT = {word: unit for units in _NAMES.values() for unit, words in units.items() for word in (unit, *words.split())}
 _MEASURE = {unit: measure for measure, units in _NAMES.items() for unit in units}
 
 _WORDS = re.compile(r"[%$€£¥₹¢]|°?[a-z]+(?:\.m\.)?(?:/[a-z]+)?")
+_DEGREES = re.compile(r"\A(?:degrees?|°)\s*(?=[cf](?![a-z])|celsius|fahrenheit)")
 _PER = re.compile(r"\s*(?:per|an?|each|/)\s+([a-z]+)")
 _AREA = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 
@@ -70,13 +71,15 @@ def unit_of(text: str) -> str:
     >>> unit_of("miles per hour"), unit_of("mph"), unit_of("square feet"), unit_of("clips")
     ('mile/hour', 'mile/hour', 'foot^2', '')
     """
-    text = text.lower().lstrip(" -\u00a0")
+    text = text[:200].lower().lstrip(" -\u00a0")
+    text = _DEGREES.sub("°", text).replace("per cent", "percent")
     first = _WORDS.match(text)
     if first is None:
         return ""
     word = first[0]
     if power := _AREA.get(word):
-        base = unit_of(text[first.end() :].lstrip(". "))
+        after = _WORDS.match(text[first.end() :].lstrip(". "))
+        base = _UNIT.get(after[0], "") if after else ""
         return f"{base}^{power}" if base else ""
     unit = _UNIT.get(word, "")
     if unit and (per := _PER.match(text, first.end())):

@@ -128,7 +128,7 @@ def test_equations_of_a_trace_must_hold() -> None:
         row(rationale="She sold 72."),
         row(rationale="<<9**9**9=1>>"),
         row(rationale="<<().__class__=1>>"),
-        row(rationale="1/3 = 0.33"),
+        row(rationale="1/3 = 0.3"),
     ]
     assert reasons(TraceArithmetic(), *rows) == [
         "",
@@ -138,7 +138,7 @@ def test_equations_of_a_trace_must_hold() -> None:
         "unread_equation",
         "wrong_arithmetic",
     ]
-    assert reasons(TraceArithmetic(tolerance=0.01, without_equations=True), *rows)[2:] == [
+    assert reasons(TraceArithmetic(tolerance=0.05, without_equations=True), *rows)[2:] == [
         "",
         "unread_equation",
         "unread_equation",

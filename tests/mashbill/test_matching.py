@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mashbill.errors import RegistryError
+from mashbill.fingerprint import fingerprint
 from mashbill.matching import Match, Matcher, available, matcher, matcher_of, spec_of
 from mashbill.matching.match import OUTCOMES
 
@@ -119,12 +120,28 @@ def test_choice_names_what_is_chosen_instead() -> None:
         ("D", "no_option"),
         ("", "empty"),
         ("A or B", "no_option"),
+        ("(B) or (C)", "two_options"),
+        ("B. Rome or Paris", "two_options"),
+        ("(A) Paris (B) Rome", "two_options"),
+        ("Rome; Paris", "two_options"),
+        ("Rome, no wait, Paris", "two_options"),
+        ("B. Paris, since Rome is old", "letter_and_text_disagree"),
+        ("B) not Rome", "no_option"),
+        ("B.C.", "no_option"),
         ("42", "no_option"),
     ],
 )
 def test_choice_does_not_guess(answer: str, reason: str) -> None:
     found = matcher("choice").compare(answer, "Rome", CITIES)
     assert (found.outcome, found.detail.split(":")[0]) == ("unreadable", reason)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["B) Rome, since Paris is in France", "Rome, not Paris", "B. It is the capital of Italy", "B) Rome, of course"],
+)
+def test_choice_reads_a_reason_behind_a_choice(answer: str) -> None:
+    assert outcome("choice", answer, "Rome", CITIES) == "same"
 
 
 def test_choice_options_that_look_like_letters_or_each_other() -> None:
@@ -157,6 +174,12 @@ def test_choice_without_options_or_without_letters() -> None:
         ("(1) salt\n(2) oak", "salt, oak"),
         ("salt, salt, oak", "oak, salt"),
         ("[salt, oak]", "salt, oak"),
+        ("(1, 2), (3, 4)", "(3, 4), (1, 2)"),
+        ("[1] and [2]", "[2], [1]"),
+        ("(salt; oak)", "oak, salt"),
+        ("a) salt, b) oak", "b) oak, a) salt"),
+        ("(salt, oak", "oak, (salt"),
+        ("- salt", "salt"),
     ],
 )
 def test_a_set_is_the_same_in_any_order_and_form(answer: str, gold: str) -> None:
@@ -187,6 +210,27 @@ def test_a_set_where_a_tolerance_lets_one_thing_fit_several_is_paired_as_well_as
     assert outcome("set_of", "1, 1.0009", "1.0005, 0.9995", **fields) == "same"
     assert outcome("set_of", "1, 1.0009, 1.0018", "1.0009, 1.0001, 1.0025", **fields) == "same"
     assert outcome("set_of", "1, 5, 5", "1, 1, 5", **fields) == "different"
+
+
+def test_pairs_in_a_set_are_not_taken_apart() -> None:
+    assert outcome("set_of", "(1,2),(3,4)", "(1,4),(3,2)") == "different"
+    assert outcome("set_of", "(1,2),(3,4)", "(1,4),(3,2)", of="numeric") == "gold_unreadable"
+    assert outcome("set_of", "- 5", "5", of="numeric") == "different"
+
+
+def test_a_set_of_codes_would_be_a_run_for_each_pair() -> None:
+    with pytest.raises(ValueError, match="of is 'code_tests'"):
+        matcher("set_of", of="code_tests")
+
+
+def test_the_version_of_a_matcher_is_identity_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, pair = spec_of(matcher("numeric")), spec_of(matcher("set_of", of="numeric"))
+    assert matcher_of(before) == matcher("numeric")
+    monkeypatch.setattr(type(matcher("numeric")), "version", 99)
+    assert fingerprint(spec_of(matcher("numeric"))) != fingerprint(before)
+    assert fingerprint(spec_of(matcher("set_of", of="numeric"))) != fingerprint(pair)
+    with pytest.raises(RegistryError, match=r"numeric is of version 99 here; found '2': leave `version` out"):
+        matcher_of(before)
 
 
 def test_a_set_that_is_empty_or_endless_is_not_read() -> None:

@@ -37,6 +37,13 @@ NUMERIC = matcher("numeric")
         ("The answer is 72 clips.\n#### 72", "72"),
         ("The answer is found by adding. The answer is 72.", "72"),
         ("The answer is forty-two.", "forty-two"),
+        ("#### - 5", "- 5"),
+        ("The answer is - 5", "- 5"),
+        ("Final answer - 5", "5"),
+        ("So $-\\boxed{5}$.", "-5"),
+        ("so it is x-\\boxed{5}", "5"),
+        ("**Answer**: 72", "72"),
+        ('"answer" : 72', "72"),
     ],
 )
 def test_the_final_answer_of_a_text(text: str, answer: str) -> None:
@@ -59,6 +66,7 @@ def test_the_final_answer_of_a_text(text: str, answer: str) -> None:
         ("The answer is 71. No: the answer is 72.", "two_final_answers"),
         ("The answer is 71.\n#### 72", "two_final_answers"),
         ("\\boxed{1} or \\boxed{2}", "two_final_answers"),
+        ("The answer is 71. Wait, that's wrong. The correct answer is 72.", "two_final_answers"),
     ],
 )
 def test_a_text_that_has_no_final_answer_or_two_says_so(text: str, reason: str) -> None:
@@ -237,3 +245,9 @@ def test_patterns_that_would_fail_later_or_hit_every_row_are_refused_at_once() -
 def test_any_text_gets_its_verdicts(text: str) -> None:
     assert check_leaks(text).outcome in ("pass", "fail")
     assert check_answer(text, text, NUMERIC, trace=text).outcome in ("pass", "fail", "error")
+
+
+@pytest.mark.parametrize("ends", ["not 72", "more than 80", "71 or so", "3-4"])
+def test_an_end_of_a_trace_that_cannot_be_read_is_no_proof_of_the_answer(ends: str) -> None:
+    assert reason("72", "72", trace=f"The answer is {ends}.") == "answer_not_of_trace"
+    assert reason("72", "72", trace="The answer is found by adding.") == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ import pytest
 from mashbill.errors import BadReply
 from mashbill.matching import matcher, sandbox
 from mashbill.matching.code_tests import MOST_CHARS
-from mashbill.matching.sandbox import Limits, run_tests, unshare
-from mashbill.matching.sandbox_runner import guard, judge, no_processes
+from mashbill.matching.sandbox import Limits, nobody, run_tests, unshare
+from mashbill.matching.sandbox_runner import compiled, draw, guard, no_processes
 
 TESTS = "assert area(2, 3) == 6\nassert area(1, 1) == 1"
 RIGHT = "def area(a, b):\n    return a * b\n"
@@ -125,6 +126,8 @@ def test_the_last_block_of_python_is_the_answer() -> None:
     code = matcher("code_tests")
     assert code.final("Try\n```python\nx = 1\n```\nBetter:\n```py\nx = 2\n```\nIt prints\n```\n2\n```\n") == "x = 2\n"
     assert code.final("```\nx = 3\n```") == "x = 3\n"
+    assert code.final("```python\nx = 5\n```\nand\n```python\nx = 6") == "x = 5\n"
+    assert isinstance(code.final("Look:\n" + "```python\n" * 100_000), BadReply)
     assert code.final("x = 4") == "x = 4"
     for text in ("```python\n```", "One is added to the other.", ""):
         found = code.final(text)
@@ -178,14 +181,115 @@ def test_a_sandbox_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPat
 # --- what runs inside, looked at from here
 
 
-def test_how_tests_went_in_a_word() -> None:
-    assert judge("x = 1", "assert x == 1") == ("passed", "")
-    assert judge("x = 1", "assert x == 2")[0] == "tests_fail"
-    assert judge("1 / 0", "")[0] == "raises"
-    assert judge("x =", "")[0] == "no_code"
-    assert judge("x = 1", "assert")[0] == "tests_broken"
-    assert judge("import answer\nx = 1", "import answer; assert answer.x == 1")[0] == "passed"
-    sys.modules.pop("answer")
+@pytest.mark.parametrize(
+    ("answer", "tests", "report"),
+    [
+        ("x = 1", "assert x == 1", ["ready answered", "token done passed"]),
+        ("x = 1", "assert x == 2", ["ready answered", "ready failed AssertionError"]),
+        ("1 / 0", "", ["ready failed ZeroDivisionError : division by zero"]),
+        ("x =", "", ["token done no_code SyntaxError: invalid syntax (answer.py, line 1)"]),
+        ("x = 1", "assert", ["token done tests_broken SyntaxError: invalid syntax (tests.py, line 1)"]),
+        ("import answer\nx = 1", "import answer; assert answer.x == 1", ["ready answered", "token done passed"]),
+    ],
+)
+def test_what_is_reported_of_an_order(tmp_path: Path, answer: str, tests: str, report: list[str]) -> None:
+    orders = [{"token": "token", "ready": "ready", "answer": answer, "tests": tests}]
+    with (tmp_path / "report").open("w+b") as file:
+        draw(orders, file.fileno(), "ready")
+    sys.modules.pop("answer", None)
+    assert [line for line in (tmp_path / "report").read_text().split("\n") if line] == report
+    assert orders == []
+
+
+def test_a_text_that_is_no_unicode_is_no_code() -> None:
+    assert compiled("x = '\ud800'", "")[0] == "no_code"
+
+
+FORGERIES = {
+    "from the frames below": """
+import os, sys
+frame = sys._getframe()
+while frame:
+    for name, value in frame.f_locals.items():
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(one, dict): one = one.get("token", "")
+            if isinstance(one, str) and len(one) == 32:
+                os.write(3, f"\\n{one} done passed\\n".encode())
+    frame = frame.f_back
+""",
+    "by another way to write": """
+import os
+write = os.write
+os.write = lambda to, text: write(to, text.replace(b"failed", b"passed").replace(b"tests_fail", b"passed"))
+""",
+    "from the report": """
+import os
+for number in range(3, 60):
+    try:
+        os.lseek(number, 0, 0)
+        for word in os.read(number, 1000).decode().split():
+            os.write(number, f"\\n{word} done passed\\n".encode())
+    except OSError:
+        pass
+""",
+    "by looking for objects": "import gc; gc.get_objects()",
+    "over the lines": "import sys; sys.settrace(lambda *_: None)",
+}
+
+
+@pytest.mark.parametrize("way", FORGERIES)
+def test_a_report_is_not_forged(way: str) -> None:
+    assert compared(FORGERIES[way], "assert False")[0] == "different"
+
+
+def test_what_tells_the_hook_nothing_is_out_of_reach_as_well(tmp_path: Path) -> None:
+    place = str(tmp_path / "salt")
+    for code in (
+        f"import sqlite3; sqlite3.connect({place!r}).execute('create table a(b)')",
+        f"import readline; readline.write_history_file({place!r})",
+        f"import os; os.mkfifo({place!r})",
+        "import os, json; os.open(os.path.dirname(json.__file__), os.O_RDONLY)",  # and then a file of it by dir_fd
+        "import sys; del sys.modules['_posixsubprocess']; import _posixsubprocess",
+        "import _multiprocessing",
+        "for n in range(1000): open(f'salt{n}', 'w').write('a')",
+        "import os\nfor _ in range(1000): os.mkdir('d'); os.chdir('d')",
+    ):
+        assert compared(code)[1].startswith("raises: PermissionError: the sandbox allows no"), code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_code_that_waits_on_itself_or_has_threads_is_run() -> None:
+    waits = "import asyncio\nasync def f(): return 1\nassert asyncio.run(f()) == 1\n"
+    threads = (
+        "from concurrent.futures import ThreadPoolExecutor\nassert list(ThreadPoolExecutor(2).map(abs, [-1])) == [1]\n"
+    )
+    assert compared(waits + threads + RIGHT) == ("same", "")
+
+
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    slow = "import os, time\nos.mkdir('d')\nos.chmod('d', 0)\ntime.sleep(100)"
+    assert compared(slow, wall_seconds=0.5)[1].startswith("deadline")
+    assert list(tmp_path.iterdir()) == []
+    with contextlib.suppress(ChildProcessError):  # none at all is as good
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)  # none that has ended and waits to be asked how
+
+
+def test_root_runs_code_as_nobody_where_nobody_can_run_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody.cache_clear()
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert nobody(()) == {}
+    nobody.cache_clear()
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(sys, "executable", "/absent")
+    assert nobody(()) == {}
+    nobody.cache_clear()
+
+
+def test_as_nobody_no_file_of_roots_is_written() -> None:
+    if os.geteuid() != 0 or not nobody(unshare()):
+        pytest.skip("not root, or the user nobody cannot run this Python")
+    assert compared("import os; assert os.getuid() in (0, 65534)\n" + RIGHT) == ("same", "")
 
 
 def test_what_the_guard_lets_through_and_what_not(tmp_path: Path) -> None:
@@ -201,6 +305,7 @@ def test_what_the_guard_lets_through_and_what_not(tmp_path: Path) -> None:
         ("os.listdir", (None,)),
         ("os.mkdir", (f"{folder}/pans", 0)),
         ("import", ("json", None, None, None, None)),
+        ("socket.__new__", (None, 1, 1, 0)),
         ("compile", (None, None)),
     ]
     for event, arguments in allowed:
@@ -212,7 +317,11 @@ def test_what_the_guard_lets_through_and_what_not(tmp_path: Path) -> None:
         ("os.scandir", ("/etc",)),
         ("os.rename", (f"{folder}/a", f"{folder}/../b")),
         ("socket.connect", (None, None)),
+        ("socket.__new__", (None, 2, 1, 0)),
         ("import", ("ctypes", None, None, None, None)),
+        ("import", ("salt._sqlite3", None, None, None, None)),
+        ("open", (str(Path(os.__file__).parent), None, os.O_RDONLY)),
+        ("os.mkdir", (f"{folder}{'/d' * 20}", 0)),
     ]
     for event, arguments in refused:
         with pytest.raises(PermissionError, match="the sandbox allows no"):

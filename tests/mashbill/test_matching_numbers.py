@@ -82,6 +82,21 @@ READ = [
     ("two million three hundred thousand", "2300000", ""),
     ("zero", "0", ""),
 ]
+READ += [
+    ("5 millions", "5000000", ""),
+    ("US$5", "5", "dollar"),
+    ("$5/hour", "5", "dollar/hour"),
+    ("5 per cent", "5", "percent"),
+    ("72 degrees Celsius", "72", "celsius"),
+    ("72° F", "72", "fahrenheit"),
+    ("$5$", "5", ""),
+    ("2\\,500", "2500", ""),
+    ("x = 3 * 4 = 12", "12", ""),
+    ("V = 5 m * 3 m = 15", "15", ""),
+    ("5 m", "5", "metre"),
+    ("72 F", "72", ""),
+    ("5 a day", "5", ""),
+]
 UNREAD = [
     ("", "no_number"),
     ("nan", "no_number"),
@@ -125,6 +140,37 @@ UNREAD = [
     ("3rd", "glued"),
     ("v_5", "glued"),
     ("total - 5", "a_dash"),
+    ("-\\boxed{5}", "a_dash"),
+    ("-(5)", "a_dash"),
+    ("—5", "a_dash"),
+    ("-five", "a_dash"),
+    ("72 is not right", "negated"),
+    ("seventy-two is wrong", "negated"),
+    ("half of 72", "computed"),
+    ("double 5", "computed"),
+    ("\\sqrt{4}", "computed"),
+    ("√4", "computed"),
+    ("x^2", "computed"),
+    ("2\\pi", "computed"),
+    ("5 squared", "computed"),
+    ("3 quarters", "computed"),
+    ("5 and three quarters", "computed"),
+    ("5 hundredths", "computed"),
+    ("5 lakh", "computed"),
+    ("2 thousand five hundred", "computed"),
+    ("10 thousand million", "computed"),
+    ("72 x", "computed"),
+    ("5 k", "computed"),
+    ("5 M", "computed"),
+    ("5M", "glued"),
+    ("five hundredths", "no_number"),
+    ("five squared", "no_number"),
+    ("the fifth", "no_number"),
+    ("January 5", "a_date"),
+    ("5 o'clock", "a_date"),
+    ("3x = 6", "unsolved"),
+    ("x + 3 = 10", "unsolved"),
+    ("3\\,4", "two_numbers"),
 ]
 
 
@@ -207,11 +253,26 @@ def test_percent_is_a_unit_or_a_fraction_as_told() -> None:
 
 
 def test_the_tolerance_is_exact() -> None:
-    assert outcome("0.001", "0") == "same"
-    assert outcome("0.0010001", "0") == "different"
+    assert outcome("5.001", "5") == "same"
+    assert outcome("5.0010001", "5") == "different"
     assert outcome("0.3", "0.1", tolerance=0.2) == "same"  # 0.3 - 0.1 > 0.2 in floating point
     assert outcome("1000000", "1000001") == "different"
     assert outcome("1000000", "1000001", relative=1e-6) == "same"
+
+
+def test_small_numbers_are_not_all_the_same() -> None:
+    assert outcome("1.6e-19", "9.1e-31") == outcome("0.0004", "0") == outcome("0.051", "0.05") == "different"
+    assert outcome("0.167", "1/6") == outcome("1.602e-19", "1.6e-19") == outcome("0", "0.0") == "same"
+    assert outcome("0.3", "0.1", tolerance=0.5) == "same"  # a distance that was asked for
+
+
+def test_degrees_are_of_one_scale() -> None:
+    assert outcome("72 degrees Celsius", "72 degrees Fahrenheit") == "different"
+    assert outcome("72°C", "72 degrees Celsius") == "same"
+
+
+def test_a_unit_of_squares_of_squares_is_none() -> None:
+    assert unit_of("square " * 10_000 + "feet") == ""
 
 
 def test_an_unreadable_gold_is_told_from_an_unreadable_answer() -> None:
