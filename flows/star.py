@@ -115,7 +115,7 @@ def prompts(star: Star, records: list[QA]) -> dict[str, Asked]:
     step: Any = star.drawing  # the class is found by name: `flows` names no generator
     found = {}
     for record in records:
-        shown = step.few_shot.choose([record.question], record)
+        shown = step.shown(record)
         for hint in ("", *(step.hint.replace("{answer}", gold) for gold in step.gold_of(record)[:1])):
             question = f"{record.question}\n\n{hint}" if hint else record.question
             context = "\n\n".join(part for part in (shown.block.strip(), record.context) if part)

@@ -11,12 +11,16 @@ from mashbill.asker import Asker, Usage
 from mashbill.progress import Progress, Silent
 from mashbill.store import Counts, Tally
 
+NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed"})
+"""Reasons that say nothing against a reply: it said what an earlier draw had said, or enough was made already."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RejectPolicy:
     """When rejects stop a step: more than `share` of the attempts, once `after` attempts were made.
 
-    The minimum keeps an early bad row from being measured against a tiny denominator.
+    The minimum keeps an early bad row from being measured against a tiny denominator. Rejects for a reason in
+    `NO_FAULT` are attempts that went well, so they count among the attempts alone.
     """
 
     share: float = 0.5
@@ -24,7 +28,8 @@ class RejectPolicy:
 
     def broken_by(self, counts: Counts | Tally) -> bool:
         """Whether these counts are over the line."""
-        return counts.attempts >= self.after and counts.rejects > self.share * counts.attempts
+        faults = counts.rejects - sum(counts.rejected.get(reason, 0) for reason in NO_FAULT)
+        return counts.attempts >= self.after and faults > self.share * counts.attempts
 
 
 FILTER_POLICY = RejectPolicy(share=0.98, after=50)

@@ -34,7 +34,7 @@ def _exemplar(row: Rationale) -> Exemplar:
     return row.child(
         Exemplar,
         parents=(row.id, *row.parents),
-        keys=(row.question,),
+        keys=(question_text(row.question, (), row.context),),
         text=f"{question}\n\n{row.rationale.strip()}\n{MARK} {row.answer}",
         human=row.teacher == GOLD,
         made=row.made,

@@ -96,11 +96,12 @@ class Checking(Step):
             gold=gold[0] if gold else "",
         )
         verdicts = await grading.grade(case, ask)
+        attempt = dataclasses.replace(attempt, verdicts=(*attempt.verdicts, *verdicts))
         try:
             check_graded(verdicts)
         except BadReply as bad:
             return attempt.rejected(bad.reason, bad.detail)
-        return dataclasses.replace(attempt, verdicts=(*attempt.verdicts, *verdicts))
+        return attempt
 
     async def all_graded(
         self, attempts: Sequence[Attempt], record: QA, gold: Sequence[str], grading: Grading, ask: Ask
@@ -129,7 +130,7 @@ def vote_of(attempts: Sequence[Attempt], matcher: Matcher, record: QA) -> Vote |
     """The most frequent answer; None where none could be read, or where two are equally frequent."""
     groups: list[tuple[str, int]] = []
     for one in attempts:
-        if one.worked is None or not matcher.reads(one.worked.answer):
+        if one.worked is None or not one.allowed or not matcher.reads(one.worked.answer):
             continue
         said = one.worked.answer
         at = next((at for at, (kept, _) in enumerate(groups) if matcher.compare(said, kept, record.options).same), None)

@@ -22,12 +22,13 @@ from mashbill.records import QA, Verdict
 from mashbill.step import Step, settle
 from synth.exemplars import FewShot, Shown
 from synth.graders import MAIN, engine_of, roles
-from synth.rationale_prompts import TASKS, Form, Task, shown_question
+from synth.rationale_prompts import TASKS, Form, Task, question_text, shown_question
 from synth.rationale_reading import Worked, read_marked, read_shaped, reply_shape
 from synth.templates import check_places, fill
 
 GOLD = "gold"
 """The teacher of the rationale that a question came with."""
+NOT_ALLOWED = "answer_not_allowed"
 REASONING = Sampling(temperature=0.7, max_tokens=512)
 """0.7 is RFT's (arXiv 2308.01825); its paths had at most 256 tokens of a shorter kind."""
 
@@ -57,8 +58,13 @@ class Attempt:
         """Whether nothing is known against it."""
         return self.bad is None and self.worked is not None
 
+    @property
+    def allowed(self) -> bool:
+        """Whether its answer is one of the options, where there are options: another is nobody's vote."""
+        return self.bad is None or self.bad.reason != NOT_ALLOWED
+
     def rejected(self, reason: str, detail: str) -> Attempt:
-        """The same attempt, with why it goes; the text and the asks stand in the reject row."""
+        """The same attempt, with why it goes; text, asks and what it passed before stand in the reject row."""
         text = "" if self.answer is None else self.answer.text
         asks = () if self.answer is None else self.answer.keys
         return dataclasses.replace(self, bad=BadReply(reason, detail, text=text, asks=asks))
@@ -71,7 +77,8 @@ class Attempt:
         """Why it goes, with who wrote it and what it was shown among the subjects."""
         assert self.bad is not None
         subjects = (f"teacher:{self.teacher}", f"draw:{self.draw}", *self.shown.subjects)
-        return BadReply(self.bad.reason, self.bad.detail, text=self.bad.text, asks=self.bad.asks, subjects=subjects)
+        bad = self.bad
+        return BadReply(bad.reason, bad.detail, text=bad.text, asks=bad.asks, subjects=subjects, verdicts=self.verdicts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,11 +165,15 @@ class Drawing(Step):
         self, record: QA, ask: Ask, gold: Sequence[str], *, hint: str = "", draws: int | None = None
     ) -> list[Attempt]:
         """Every draw of every teacher, in their order; `hint` follows the question in the prompt and stays there."""
-        shown = self.few_shot.choose([record.question], record)
+        shown = self.shown(record)
         question = self.asked(record, shown, hint)
         pairs = [(teacher, draw) for teacher in self.teachers for draw in range(draws or self.draws)]
         found = await settle(self._one(question, record, gold, Attempt(*pair, shown), ask) for pair in pairs)
         return [one for one in found if isinstance(one, Attempt)]
+
+    def shown(self, record: QA) -> Shown:
+        """The worked examples for a question; it is looked up with its context, since labels are all asked alike."""
+        return self.few_shot.choose([question_text(record.question, (), record.context)], record)
 
     def asked(self, record: QA, shown: Shown, hint: str = "") -> list[Message]:
         """The prompt: what many questions share comes first."""
@@ -198,7 +209,7 @@ def _allowed(attempt: Attempt, record: QA, compares: Matcher) -> Attempt:
     said = attempt.worked.answer
     named = [option for option in record.options if compares.compare(said, option, record.options).same]
     if len(named) != 1:
-        return attempt.rejected("answer_not_allowed", f"{said[:80]!r} names {len(named)} of the options, 1 wanted")
+        return attempt.rejected(NOT_ALLOWED, f"{said[:80]!r} names {len(named)} of the options, 1 wanted")
     return dataclasses.replace(attempt, worked=dataclasses.replace(attempt.worked, answer=named[0]))
 
 

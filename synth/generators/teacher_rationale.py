@@ -17,25 +17,29 @@ filters' to say: `skeleton_dedup`, `farthest_rationales`, `pass_rate_band`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from mashbill.ask import Ask
 from mashbill.errors import BadReply
 from mashbill.records import QA, Rationale
 from mashbill.step import Generator
+from mashbill.store import Stored
+from synth.grader_agreement import agreement, judged_of
 from synth.graders import FAITHFUL, Grading, roles
 from synth.rationale_checks import Checking, vote_of
-from synth.rationale_draws import GOLD, Attempt, Drawing, check_hint, hint_of
+from synth.rationale_draws import Attempt, Drawing, check_hint, hint_of
 from synth.rationale_hint import hint_leak
 from synth.rationale_prompts import HINT
-from synth.rationale_skeleton import skeleton_of
+from synth.rationale_rows import counted_ways, own_rationale, rationale_of, without_repeats
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRationale(Drawing, Checking, Generator[QA, Rationale]):
     """Draws worked answers to a question from one or several teachers and keeps those that hold."""
+
+    version: ClassVar[int] = 2
 
     keep_gold: bool = True
     """Give the rationale that a question came with too, first: sampled rows are added to it, never put in its place."""
@@ -78,14 +82,25 @@ class TeacherRationale(Drawing, Checking, Generator[QA, Rationale]):
             hinted = await self._hinted(record, ask, gold)
         made = [self._row(record, one, len(attempts), share, hinted=False) for one in attempts]
         made += [self._row(record, one, len(attempts), share, hinted=True) for one in hinted]
-        own = self._gold_row(record, len(attempts), share)
-        return _counted(_without_repeats([*([own] if own else []), *made]))
+        if self.keep_gold and not self.answer_only:
+            own = own_rationale(record, self.task, self.name, round=self.round, draws=len(attempts), pass_rate=share)
+            made = [*([own] if own else []), *made]
+        labels = self.matcher_for(record) if self.answer_only and self.compared else None
+        return counted_ways(without_repeats(made, labels))
+
+    def report(self, source: Stored, made: Stored) -> dict[str, Any]:
+        """For the manifest: how often each two graders agreed on what they were both asked about."""
+        found = agreement(judged_of(made)) if len(self.grading.graders) > 1 else []
+        return {"graders": found} if found else {}
 
     def _pass_rate(self, record: QA, attempts: Sequence[Attempt], gold: Sequence[str]) -> float | None:
-        """Of all draws, those with the right answer; without a gold answer, those with the most frequent one."""
+        """Of all draws, those with the right answer; without a gold answer, those with the most frequent one.
+
+        One draw without a gold answer agrees with itself: that measures nothing.
+        """
         if gold:
             return sum(one.right for one in attempts) / len(attempts)
-        if not self.compared:
+        if not self.compared or len(attempts) < 2:
             return None
         vote = vote_of(attempts, self.matcher_for(record), record)
         return 0.0 if vote is None else vote.share
@@ -110,9 +125,13 @@ class TeacherRationale(Drawing, Checking, Generator[QA, Rationale]):
         if attempt.bad is not None or attempt.worked is None or attempt.answer is None:
             bad = attempt.reject()
             reason = f"hinted_{bad.reason}" if hinted else bad.reason
-            return BadReply(reason, bad.detail, text=bad.text, asks=bad.asks, subjects=bad.subjects)
-        return self._of(
+            return BadReply(
+                reason, bad.detail, text=bad.text, asks=bad.asks, subjects=bad.subjects, verdicts=bad.verdicts
+            )
+        return rationale_of(
             record,
+            self.task,
+            round=self.round,
             rationale=attempt.worked.rationale,
             answer=attempt.worked.answer,
             teacher=attempt.teacher,
@@ -124,52 +143,3 @@ class TeacherRationale(Drawing, Checking, Generator[QA, Rationale]):
             verdicts=attempt.verdicts,
             made=attempt.answer.made(),
         )
-
-    def _gold_row(self, record: QA, draws: int, share: float | None) -> Rationale | None:
-        if not (self.keep_gold and record.rationale.strip() and record.answer.strip()) or self.answer_only:
-            return None
-        return self._of(
-            record,
-            rationale=record.rationale.strip(),
-            answer=record.answer,
-            teacher=GOLD,
-            draws=draws,
-            pass_rate=share,
-            made=dataclasses.replace(record.made, step=self.name),
-        )
-
-    def _of(self, record: QA, **fields: object) -> Rationale:
-        return record.child(
-            Rationale,
-            task=self.task,
-            question=record.question,
-            options=record.options,
-            context=record.context,
-            gold=record.answer or None,
-            round=self.round,
-            skeleton=skeleton_of(str(fields["rationale"])),
-            **fields,
-        )
-
-
-def _without_repeats(made: Iterable[Rationale | BadReply]) -> list[Rationale | BadReply]:
-    """Reject a draw that an earlier one wrote word for word: it would be a second row with one id."""
-    seen: set[str] = set()
-    unique: list[Rationale | BadReply] = []
-    for one in made:
-        if isinstance(one, Rationale) and one.id in seen:
-            subjects = (f"teacher:{one.teacher}", f"draw:{one.draw}")
-            text = f"{one.rationale}\n{one.answer}"
-            detail = f"row {one.id} says the same"
-            unique.append(BadReply("repeats_another", detail, text=text, asks=one.made.asks, subjects=subjects))
-            continue
-        unique.append(one)
-        if isinstance(one, Rationale):
-            seen.add(one.id)
-    return unique
-
-
-def _counted(made: Sequence[Rationale | BadReply]) -> list[Rationale | BadReply]:
-    """The rows with how many ways of reasoning the kept draws have; the question's own rationale is no draw."""
-    ways = {one.skeleton for one in made if isinstance(one, Rationale) and one.teacher != GOLD}
-    return [dataclasses.replace(one, distinct=len(ways)) if isinstance(one, Rationale) else one for one in made]

@@ -37,7 +37,7 @@ async def test_a_question_nobody_solved_is_drawn_again_with_the_answer_and_the_h
     assert (row.hinted, row.answer, row.round, row.pass_rate, row.distinct) == (True, "12", 3, 0.0, 1)
     assert row.question == SALT.question
     assert "hint_hidden" in {verdict.name for verdict in row.verdicts}
-    assert count_reasons(made) == {"repeats_another": 1, "wrong_answer": 2}
+    assert count_reasons(made) == {"repeats_a_draw": 1, "wrong_answer": 2}
     assert MARK not in everything(made)
     assert "right answer is" not in everything(made)
     assert sum(MARK in asked(request) for request in engine.seen) == 2

@@ -107,7 +107,7 @@ async def test_the_rationale_that_came_with_a_question_is_kept_first_and_never_r
     assert rows[0].rationale == question.rationale
     assert rows[0].distinct == rows[1].distinct == 2
     assert rows[0].made.step_fingerprint == made.manifest.fingerprint
-    assert count_reasons(made) == {"repeats_another": 2}
+    assert count_reasons(made) == {"repeats_a_draw": 2}
     without = await run(
         tmp_path / "without", TeacherRationale(task="maths", keep_gold=False), [question], in_turn(GOOD)
     )
