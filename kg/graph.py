@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kg.names import find_name, nearest_names, no_such
+from kg.mirrors import labels, mirrors, said_once
+from kg.names import find_name, no_such, not_called
 from mashbill.errors import InputError
 from mashbill.records import Edge, join_texts
 
@@ -82,11 +83,17 @@ def relations_of(
 ) -> tuple[Relation, ...]:
     """Each relation with its inverse label: the one given, or ``inverse of`` it.
 
+    A label that is itself a relation of the graph makes the two each other's inverses (`kg.mirrors`), and the inverse
+    of a taxonomic relation is taxonomic.
+
     >>> relations_of(["part_of", "treats"], {"part_of": "has_part"})[1].inverse
     'inverse of treats'
+    >>> [one.inverse for one in relations_of(["has_part", "part_of"], {"part_of": "has_part"})]
+    ['part_of', 'has_part']
 
     Raises:
-        InputError: for an inverse given to a relation that is not there, with the nearest that is.
+        InputError: for an inverse given to a relation that is not there, with the nearest that is, one that is empty,
+            or labels by which a relation would have two inverses.
     """
     inverses = inverses or {}
     for name, label in inverses.items():
@@ -94,8 +101,9 @@ def relations_of(
             raise InputError(no_such("relation", name, names) + "; mend the inverse labels")
         if not label.strip():
             raise InputError(f"the inverse label of {name!r} is empty; it says how the relation reads backwards")
+    label_of = labels(names, inverses)
     return tuple(
-        Relation(name=name, inverse=inverses.get(name, f"inverse of {name}"), taxonomic=name in taxonomic)
+        Relation(name=name, inverse=label_of[name], taxonomic=name in taxonomic or label_of[name] in taxonomic)
         for name in names
     )
 
@@ -185,9 +193,7 @@ class Graph:
         """
         found = find_name(self.names, name)
         if found is None:
-            like = nearest_names(name, self.names)
-            hint = f"; did you mean {' or '.join(map(repr, like))}?" if like else ""
-            raise InputError(f"no node is called {name!r}{hint}")
+            raise InputError(not_called(name, self.names))
         return found
 
     def tag(self, node: int) -> str:
@@ -222,6 +228,8 @@ class Graph:
     def without(self, relations: Sequence[str], *, taxonomic: bool = False) -> Graph:
         """The same nodes without the edges of some relations, and of every taxonomic one where that is said.
 
+        A relation goes with its inverse: what is said by one, read backwards, is said by the other.
+
         Raises:
             InputError: for a relation that the graph does not have, with the nearest that it has.
         """
@@ -229,8 +237,24 @@ class Graph:
         for name in relations:
             if name not in known:
                 raise InputError(no_such("relation", name, known))
-        gone = [c for c, one in enumerate(self.relations) if one.name in relations or (taxonomic and one.taxonomic)]
+        named = set(relations)
+        gone = [
+            code
+            for code, one in enumerate(self.relations)
+            if one.name in named or one.inverse in named or (taxonomic and one.taxonomic)
+        ]
         return self if not gone else self.only(~np.isin(self.relation, gone))
+
+    def said_once(self) -> Graph:
+        """The same nodes without the edges that are another edge read backwards (`kg.mirrors`).
+
+        For walks in both directions, which would else meet ``a part_of b`` twice: as it stands, and as the way back
+        along ``b has_part a``.
+        """
+        mirror = mirrors([one.name for one in self.relations], [one.inverse for one in self.relations])
+        if not (mirror >= 0).any():
+            return self
+        return self.only(said_once(self.head, self.relation, self.tail, mirror))
 
     def only(self, keep: npt.NDArray[np.bool_]) -> Graph:
         """The same nodes with some of the edges, in their order."""

@@ -41,6 +41,20 @@ def nearest_names(name: str, names: pa.Array, most: int = 3) -> list[str]:
     return list(dict.fromkeys([*same, *alike, *inside]))[:most]
 
 
+def not_called(name: str, names: pa.Array) -> str:
+    """The message for a node that is not there: the nearest names, or how nodes are called in this graph.
+
+    >>> not_called("fsh", pa.array(["alga", "fish"])), not_called("hospital", pa.array(["alga"]))
+    ("no node is called 'fsh'; did you mean 'fish'?", "no node is called 'hospital'; names look like 'alga'")
+    """
+    if like := nearest_names(name, names):
+        return f"no node is called {name!r}; did you mean {' or '.join(map(repr, like))}?"
+    # From all over the order: the first few of a large graph are numbers and quotation marks.
+    some = names.take([len(names) * at // 3 for at in range(3)] if len(names) > 3 else list(range(len(names))))
+    hint = f"; names look like {', '.join(map(repr, some.to_pylist()))}" if len(names) else "; the graph has no node"
+    return f"no node is called {name!r}{hint}"
+
+
 def _ends_alike(lower: pa.Array, name: str) -> pa.Array:
     """Names that begin or end like one: few enough to compare, and a slip of the pen is rarely at both ends."""
     return pc.or_(pc.starts_with(lower, name[:3]), pc.ends_with(lower, name[-3:]))

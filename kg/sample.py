@@ -67,7 +67,7 @@ class PathSampler:
     eps: float = 1.0
     """How much less often a node is drawn for each path that it stands on; large: hardly."""
     exclude: Sequence[str] = ()
-    """Relations that are never walked."""
+    """Relations that are never walked; one goes with its inverse."""
     exclude_taxonomic: bool = True
     """Whether relations that sort things into kinds (`kg.graph.TAXONOMIC`) are not walked either."""
     way: Way = "both"
@@ -98,7 +98,10 @@ class PathSampler:
         if not self.walked.edges:
             left = f"{self.graph.edges:,} edges, all of excluded relations" if self.graph.edges else "no edges"
             raise InputError(f"the graph has {left}; there is nothing to walk: load more triples or exclude less")
-        graph, both = self.walked, self.way == "both"
+        both = self.way == "both"
+        if both:
+            self.walked = self.walked.said_once()
+        graph = self.walked
         degrees = graph.degrees if both else np.diff(graph.out_start)
         self._pool = kernel.pool(graph.nodes, np.flatnonzero(degrees), self.eps)
         self._walkable = kernel.Walkable(graph.out_start, graph.in_start, graph.head, graph.tail, graph.in_edge, both)

@@ -92,7 +92,7 @@ class SamplePaths(DatasetStep[Triple, Path]):
         from kg.coverage import Coverage
         from kg.load_graph import graph_of_tables
 
-        graph = graph_of_tables([source.table(index, COLUMNS) for index in range(len(source))])
+        graph = graph_of_tables([source.table(index, COLUMNS) for index in range(len(source))], self.inverses)
         walked = graph.without(self.exclude, taxonomic=self.exclude_taxonomic)
         numbers = {name: number for number, name in enumerate(graph.names.to_pylist())}
         rows = np.full((made.manifest.counts.kept, self.hops + 1), -1, np.int32)

@@ -24,6 +24,7 @@ def shortest_paths(graph: Graph, source: str, target: str, most: int = 5) -> lis
     Raises:
         InputError: when a node is not there, with the nearest names.
     """
+    graph = graph.said_once()  # else one step that is said from both ends would be two ways
     first, last = graph.node(source), graph.node(target)
     distance = _distances(graph, last, first)
     if distance[first] < 0:

@@ -45,7 +45,6 @@ class GraphStats:
         loops = graph.head == graph.tail
         pairs = graph.head.astype(np.int64) * graph.nodes + graph.tail
         sizes = np.bincount(components(graph)) if graph.nodes else np.zeros(0, int)
-        sizes = sizes[sizes > 0]
         degrees = graph.degrees
         # A stable sort of what is negated: of two as large, the first by name.
         largest = np.argsort(-degrees, kind="stable")[:hubs].tolist()
@@ -69,19 +68,15 @@ class GraphStats:
 
 
 def components(graph: Graph) -> npt.NDArray[Any]:
-    """For each node the smallest number of a node that it is joined to, whatever the direction."""
-    label = np.arange(graph.nodes)
-    while True:
-        lower = np.minimum(label[graph.head], label[graph.tail])
-        found = label.copy()
-        # The label, not the node, is lowered: a whole part that has been joined so far moves at once.
-        np.minimum.at(found, label[graph.head], lower)
-        np.minimum.at(found, label[graph.tail], lower)
-        while not np.array_equal(shorter := found[found], found):
-            found = shorter
-        if np.array_equal(found, label):
-            return label
-        label = found
+    """For each node the number of its part, from 0: nodes of one part are joined, whatever the direction."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    # The arrays of the graph are rows of a sparse matrix as they stand.
+    ones = np.ones(graph.edges, np.int8)
+    matrix = csr_array((ones, graph.tail, graph.out_start), shape=(graph.nodes, graph.nodes))
+    _, parts = connected_components(matrix, directed=True, connection="weak")
+    return np.asarray(parts)
 
 
 def _tags(graph: Graph) -> tuple[tuple[str, int], ...]:

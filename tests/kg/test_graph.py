@@ -76,6 +76,52 @@ def test_an_inverse_label_of_no_relation_is_refused_with_the_nearest() -> None:
         relations_of(["made_by"], {"made_by": " "})
 
 
+def test_a_label_that_is_a_relation_of_the_graph_makes_the_two_inverses_of_each_other() -> None:
+    names = ["broader", "has_part", "next_to", "part_of", "wider"]
+    found = {
+        one.name: one for one in relations_of(names, {"part_of": "has_part ", "next_to": "next_to", "wider": "broader"})
+    }
+    assert {name: one.inverse for name, one in found.items()} == {
+        "broader": "wider",
+        "has_part": "part_of",
+        "next_to": "next_to",
+        "part_of": "has_part",
+        "wider": "broader",
+    }
+    # What sorts things into kinds does so read backwards, too.
+    assert [name for name, one in found.items() if one.taxonomic] == ["broader", "wider"]
+    walked = relations_of(["inverse of inverse of r", "inverse of r", "r"])
+    assert [one.inverse for one in walked] == ["inverse of inverse of inverse of r", "r", "inverse of r"]
+
+
+@pytest.mark.parametrize("inverses", [{"a": "c", "b": "c"}, {"a": "b", "b": "c"}, {"a": "b", "b": "b"}])
+def test_a_relation_that_would_have_two_inverses_is_refused(inverses: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="a relation of the graph whose own inverse label is .*mend the labels"):
+        relations_of(["a", "b", "c"], inverses)
+
+
+@given(TRIPLES)
+def test_what_is_said_once_is_seen_once_from_each_end_and_nothing_is_lost(triples: list[Plain]) -> None:
+    names = {relation for _, relation, _ in triples}
+    given = {name: label for name, label in (("r", "s"), ("t", "t")) if name in names}
+    whole = graph(*triples, **given)
+    once = whole.said_once()
+    for name in whole.names.to_pylist():
+        seen = seen_from(once, name)
+        # A loop is seen from both of its ends, which are one.
+        assert sorted({*seen}) == sorted({*seen_from(whole, name)})
+        away = [said for said in seen if said[2] != name]
+        assert len(away) == len(set(away))
+    assert set(stated(once)) <= set(stated(whole))
+    assert graph(*triples).said_once().edges == whole.edges
+
+
+def test_a_relation_is_left_out_with_its_inverse() -> None:
+    one = graph("a part_of b", "c has_part d", "a r b", part_of="has_part")
+    for name in ("part_of", "has_part"):
+        assert stated(one.without([name])) == [("a", "r", "b")]
+
+
 @given(TRIPLES)
 def test_without_a_relation_all_other_edges_stay(triples: list[Plain]) -> None:
     one = graph(*triples, "a r b", "a isa c")
@@ -105,8 +151,8 @@ def test_an_unknown_relation_to_leave_out_is_an_error_with_the_nearest() -> None
         ("Salt", "no node is called 'Salt'; did you mean 'salt'"),
         ("slat", "did you mean 'salt'"),
         ("Guild", "did you mean 'the salt guild'"),
-        ("xyz", "no node is called 'xyz'$"),
-        ("", "no node is called ''$"),
+        ("xyz", "no node is called 'xyz'; names look like 'Ora', 'salt', 'the salt guild'$"),
+        ("", "no node is called ''; names look like"),
     ],
 )
 def test_a_node_that_is_not_there_is_named_with_the_nearest(asked: str, message: str) -> None:
@@ -224,6 +270,12 @@ def test_a_way_longer_than_the_stack_is_found() -> None:
     (way,) = shortest_paths(chain, names[-1], names[0])
     assert (len(way), way[0].inverse) == (2999, True)
     assert shortest_paths(chain, names[5], names[5]) == [()]
+
+
+def test_a_way_that_is_said_from_both_ends_is_one_way() -> None:
+    one = graph("a part_of b", "b has_part a", "b near c", "c near b", part_of="has_part", near="near")
+    (way,) = shortest_paths(one, "a", "c")
+    assert [(edge.relation, edge.tail) for edge in way] == [("part_of", "b"), ("near", "c")]
 
 
 def test_a_hop_is_an_edge_seen_from_a_node() -> None:

@@ -102,6 +102,34 @@ def test_parallel_edges_are_drawn_as_often_as_others() -> None:
     assert within(list(found.values()), [1] * 5)
 
 
+def test_a_statement_made_from_both_ends_is_drawn_as_often_as_others() -> None:
+    one = graph("a part_of b", "b has_part a", "a near c", "c near a", "a r d", part_of="has_part", near="near")
+    paths = [path for path in _many(one, 6000, hops=1, start="uniform") if path.edges[0].head == "a"]
+    found = Counter((path.edges[0].relation, path.edges[0].tail) for path in paths)
+    assert set(found) == {("part_of", "b"), ("near", "c"), ("r", "d")}
+    assert within(list(found.values()), [1] * 3)
+    # Walked forwards alone, each is said from its own end and both are needed.
+    ahead = {path.edges[0].triple for path in _many(one, 300, hops=1, way="forwards")}
+    assert ahead == set(stated(one))
+
+
+def test_a_step_goes_forwards_and_backwards_alike() -> None:
+    one = graph("a r b", "a s c", "d r a", "e s a", "b t a")
+    paths = [path for path in _many(one, 8000, hops=1, start="uniform") if path.edges[0].head == "a"]
+    found = Counter((path.edges[0].relation, path.edges[0].tail) for path in paths)
+    assert set(found) == {("r", "b"), ("s", "c"), ("inverse of r", "d"), ("inverse of s", "e"), ("inverse of t", "b")}
+    assert within(list(found.values()), [1] * 5)
+
+
+def test_the_second_step_is_uniform_over_pairs_that_lead_away() -> None:
+    # From a by way of b: two relations to c, one to d, and none back to a.
+    one = graph("a r b", "a s b", "b r c", "b s c", "d r b")
+    walks = [path for path in _many(one, 12_000, hops=2, hop_weights=(0, 1), start="uniform") if path.nodes[0] == "a"]
+    found = Counter((path.edges[1].relation, path.edges[1].tail) for path in walks)
+    assert set(found) == {("r", "c"), ("s", "c"), ("inverse of r", "d")}
+    assert within(list(found.values()), [1] * 3)
+
+
 def test_a_step_is_uniform_at_a_hub_and_behind_what_was_visited() -> None:
     hub = star(100)
     walks = PathSampler(hub, hops=2, hop_weights=(0, 1), eps=1e12, start="uniform").walks(40_000)
@@ -247,6 +275,14 @@ def test_the_same_seed_draws_the_same_paths_however_they_are_asked_for(triples: 
     walks = bulk.walks(7)
     assert [bulk.path(walks, at) for at in range(7)] == singly
     assert PathSampler(one, seed=seed + 10, hops=1).batch(30) != fresh().batch(30) or one.edges < 3
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_paths_do_not_depend_on_the_size_of_the_batches(size: int) -> None:
+    one = graph(*WHEEL, "n0 s n3", "n1 r lone")
+    sampler, whole = PathSampler(one, seed=4), PathSampler(one, seed=4).batch(24)
+    drawn = [path for _ in range(24 // size) for path in sampler.batch(size)]
+    assert [path.id for path in drawn] == [path.id for path in whole]
 
 
 def test_what_was_released_changes_nothing_but_the_number_of_the_next_draw() -> None:
