@@ -18,11 +18,16 @@ from collections.abc import Sequence
 
 from mashbill.fingerprint import seed_of
 from mashbill.records import QA
+from mashbill.words import singular, words
 
 LETTERS = string.ascii_uppercase
 FINAL = "Final Answer:"
 
-_SAID = re.compile(r"(?:final answer|answer)\s*(?:is|:)?\s*[:*(\[\s]*([a-z])\b", re.IGNORECASE)
+_SAID = re.compile(
+    # A small letter counts where nothing is said after it: ``the answer is a guild`` names no option.
+    r"\b(?:(?i:final answer|answer))\s*(?:is|:)?\s*[:*(\[\s]*(?:([A-Z])\b(?!['’])|([a-z])(?=\W*$|\W*\n|\s*[).:\]*]))",
+)
+_SMALL = frozenset({"the", "a", "an", "of"})
 _BARE = re.compile(r"^\W*([A-Za-z])(?:\W|$)")
 
 
@@ -39,6 +44,16 @@ def spoken(label: str) -> str:
         text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
         text = text.lower() if re.match(r"[a-z]", label) else text
     return " ".join(text.replace("_", " ").split())
+
+
+def option_key(text: str) -> tuple[str, ...]:
+    """What two options have in common that say the same: their words in the singular and in any order.
+
+    >>> option_key("The Salt Guilds") == option_key("guild of salt"), option_key("type 1") == option_key("type 2")
+    (True, False)
+    """
+    found = words(text)
+    return tuple(sorted(singular(word) for word in found if word not in _SMALL) or found) or (text.strip().casefold(),)
 
 
 def letter_of(index: int) -> str:
@@ -91,11 +106,13 @@ def assistant_turn(qa: QA) -> str:
 def said_letter(text: str, options: int) -> str:
     """The letter that a reply settles on, or nothing: the last ``answer: X``, or a letter that stands at its head.
 
+    >>> said_letter("The answer is a guild", 4), said_letter("the answer: c", 4), said_letter("Answer: B because …", 4)
+    ('', 'C', 'B')
     >>> said_letter("B is tempting, but … Final Answer: **C**", 4), said_letter("(d)", 4), said_letter("A man came", 4)
     ('C', 'D', '')
     """
     allowed = LETTERS[:options]
-    said = [str(letter).upper() for letter in _SAID.findall(text)]
+    said = [(large or small).upper() for large, small in _SAID.findall(text)]
     found = [letter for letter in said if letter in allowed]
     if found:
         return found[-1]

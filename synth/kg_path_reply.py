@@ -18,6 +18,7 @@ from difflib import SequenceMatcher
 from pydantic import BaseModel, Field
 
 from mashbill.errors import BadReply
+from mashbill.qa_text import option_key
 from mashbill.words import singular, words
 
 OPTIONS = 4
@@ -76,7 +77,7 @@ def draft_of(question: str, options: Sequence[str], answer: str) -> Draft:
     stem = " ".join(question.split())
     if not stem:
         raise BadReply("template_not_matched", "the question is empty")
-    texts = tuple(_unlettered(option) for option in options)
+    texts = _unlettered_all(options)
     if len(texts) != OPTIONS or not all(texts):
         full = sum(bool(text) for text in texts)
         raise BadReply("option_count", f"{full} options, {OPTIONS} wanted")
@@ -115,9 +116,9 @@ def alike(one: str, other: str) -> float:
     >>> alike("Salt guild", "the guild of salt"), alike("type 1", "type 2") < 0.9, alike("oak", "salt") < 0.5
     (1.0, True, True)
     """
-    folded = [[singular(word) for word in words(text) if word not in _SMALL] or words(text) for text in (one, other)]
-    if sorted(folded[0]) == sorted(folded[1]):
+    if option_key(one) == option_key(other):
         return 1.0
+    folded = [[singular(word) for word in words(text) if word not in _SMALL] or words(text) for text in (one, other)]
     return SequenceMatcher(None, " ".join(folded[0]), " ".join(folded[1]), autojunk=False).ratio()
 
 
@@ -133,6 +134,18 @@ def _between(text: str, tag: str) -> str:
 
 def _option(line: str) -> str:
     return line.strip()
+
+
+def _unlettered_all(options: Sequence[str]) -> tuple[str, ...]:
+    """Options without their letters, where they have letters: ``E. coli`` among names of its kind keeps its own."""
+    lines = tuple(" ".join(option.split()) for option in options)
+    for pattern, first in ((_LETTERED, "a"), (_NUMBERED, "1")):
+        found = [pattern.match(line) for line in lines]
+        marks = [one[1].casefold() for one in found if one]
+        if len(marks) == len(lines) and marks == [chr(ord(first) + at) for at in range(len(lines))]:
+            return tuple(one[2] for one in found if one)
+    bulleted = [_BULLET.match(line) for line in lines]
+    return tuple(one[1] for one in bulleted if one) if all(bulleted) else lines
 
 
 def _unlettered(option: str) -> str:

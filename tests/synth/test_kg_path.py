@@ -18,7 +18,7 @@ from synth.exemplars import FewShot, Written
 from synth.generators.kg_path import KgPath
 from synth.graders import Grading
 from synth.kg_path_checks import check_leaks, coverage, split_trace
-from synth.kg_path_reply import Draft, alike, read_tags
+from synth.kg_path_reply import Draft, alike, draft_of, read_tags
 from synth.kg_path_shortcuts import Shortcuts
 from tests.support.kernel import rejects_in
 from tests.synth.kg_path_run import engines, made, run_step
@@ -357,3 +357,12 @@ async def test_the_writer_is_shown_the_examples_there_are(tmp_path: FilePath) ->
     first, thought = (one.messages[-1].content for one in by_role[""].seen)
     assert first.index("An example of tar?") < first.index("<facts>")
     assert "An example of tar?" not in thought
+
+
+def test_a_name_that_begins_like_a_letter_of_an_option_is_left_whole() -> None:
+    names = ["E. coli", "B. subtilis", "C. difficile", "S. aureus"]
+    whole = Draft("Q?", tuple(names), 0)
+    assert draft_of("Q?", names, "E. coli") == whole
+    assert read_tags(tagged("Q?", names, "A")) == whole
+    assert read_tags("<question>Q?</question><options>E. coli\nB. subtilis\nC. difficile\nS. aureus</options>"
+                     "<answer>E. coli</answer>") == whole  # fmt: skip
