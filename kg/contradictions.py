@@ -83,7 +83,12 @@ class Contradictions(DatasetStep[Triple, Triple]):
             if len(rows)
         }
         kinds = kinds_table(relation_kinds(edges.select(COLUMNS).iter_rows()))
-        return {"contradictions": shown, "relations_look": kinds, "guesses_used": self.use_guesses}
+        named = {*self.functional, *self.inverse_functional, *self.asymmetric, *self.symmetric}
+        named |= {*self.inverses, *self.inverses.values(), *(one for group in self.exclusive for one in group)}
+        report = {"contradictions": shown, "relations_look": kinds, "guesses_used": self.use_guesses}
+        # A name written otherwise than in the graph would find nothing and look like a clean graph.
+        absent = sorted(named - set(edges["relation"].to_list()))
+        return {**report, "relations_not_there": absent} if absent else report
 
     def _found(self, edges: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Every finding: its edges, with the reason and what a reader is told."""
@@ -145,8 +150,8 @@ def _exclusive(edges: pl.DataFrame, groups: Sequence[Sequence[str]]) -> pl.DataF
     found = [_finding(edges.clear(), "exclusive_relations", pl.lit(""))]
     for group in groups:
         rows = edges.filter(pl.col("relation").is_in(sorted(group)))
+        rows = rows.filter(pl.col("relation").n_unique().over("head", "tail") > 1)
         rows = rows.with_columns(said=pl.col("relation").unique().sort().str.join(", ").over("head", "tail"))
-        rows = rows.filter(pl.col("said").str.contains(", ", literal=True))
         detail = pl.format("{} | {} | {}", pl.col("head"), pl.col("said"), pl.col("tail"))
         found.append(_finding(rows, "exclusive_relations", detail))
     return pl.concat(found)

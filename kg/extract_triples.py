@@ -14,6 +14,7 @@ that enforce one while decoding cannot leave it, and what others write outside i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -26,7 +27,7 @@ from kg.extract_names import names_listed
 from kg.extract_prompts import GUIDED, MORE, OPEN, SYSTEM, TYPES
 from kg.extract_schema import LONGEST_NAME, Relation, Stated, extraction_shape, relation_name, stated_in
 from kg.extract_windows import Window, sentences_of, windows_of
-from kg.resolve_names import contains_name, key_of, word_track
+from kg.resolve_names import contains_name, is_telling, key_of, word_track
 from mashbill.ask import Answer, Ask
 from mashbill.engine import Message, Sampling, system, user
 from mashbill.errors import BadReply
@@ -34,8 +35,12 @@ from mashbill.records import Document, Score, Triple
 from mashbill.step import Generator, settle
 from mashbill.words import fold
 
-CAREFUL = Sampling(max_tokens=2048, temperature=0.0)
-"""Greedy: facts are wanted, not variety."""
+CAREFUL = Sampling(max_tokens=4096, temperature=0.0)
+"""Greedy: facts are wanted, not variety. Forty triples with a sentence and two kinds each are some 3,000 tokens."""
+
+
+_DASHES = str.maketrans(dict.fromkeys("‐‑–—−", "-"))
+_HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +136,8 @@ class ExtractTriples(Generator[Document, Triple]):
         """The triples of each window, in the order of the text; what another window found first is a duplicate."""
         if not record.text.strip():
             raise BadReply("empty_document", "the document holds no text, so there is nothing to extract")
-        page = _Page(record, Track.of(record.text), word_track(f"{record.title}\n{record.text}"), self.schema())
+        whole = f"{record.title}\n{record.text}"
+        page = _Page(record, Track.of(record.text), word_track(whole), _squeezed(whole), self.schema())
         windows = windows_of(record.text, self.window_chars, self.overlap_chars)
         asked = windows if self.max_windows is None else windows[: self.max_windows]
         found = await settle(self._window(page, window, ask) for window in asked)
@@ -202,14 +208,14 @@ class ExtractTriples(Generator[Document, Triple]):
         relation = self._relation(page, one)
         self._check_names(head, relation, tail)
         head_type, tail_type = self._kinds(page, relation, one)
-        span = page.track.find(one.evidence, window.start)
+        span = page.track.find(one.evidence, window.start, window.end)
         if span is None:
             raise BadReply("evidence_not_found", f"the document does not say {one.evidence!r}")
         evidence = page.record.text[span[0] : span[1]]
         inside = word_track(evidence)
         place = inside if self.entities_in == "evidence" else page.words
         for name in (head, tail):
-            if not contains_name(place, name) and not page.spells(name, evidence, self.entities_in):
+            if not page.names(name, place, evidence if self.entities_in == "evidence" else None):
                 raise BadReply("entity_not_in_text", f"{name!r} does not stand in the {self.entities_in}")
         ends = sum(contains_name(inside, name) for name in (head, tail))
         return {
@@ -262,13 +268,24 @@ class _Page:
     track: Track
     words: str
     """The words of title and text."""
+    squeezed: str
+    """Their characters, for names that words do not tell."""
     schema: dict[str, Relation]
 
-    def spells(self, name: str, evidence: str, where: str) -> bool:
-        """Whether the characters stand there, for scripts without spaces and names of signs."""
-        place = evidence if where == "evidence" else self.record.text
-        unspaced = any(letter >= "\u0e00" for letter in name) or not any(map(str.isalnum, name))
-        return unspaced and fold(name) in fold(place)
+    def names(self, name: str, words: str, evidence: str | None) -> bool:
+        """Whether a name stands among words; letter by letter where its signs tell, or words are joined (Korean)."""
+        if is_telling(name) or not any(map(str.isalnum, name)):
+            return _squeezed(name) in (self.squeezed if evidence is None else _squeezed(evidence))
+        if contains_name(words, name):
+            return True
+        return _HANGUL.search(name) is not None and _squeezed(name) in (
+            self.squeezed if evidence is None else _squeezed(evidence)
+        )
+
+
+def _squeezed(text: str) -> str:
+    """A text without case, accents and spaces, and with one kind of dash."""
+    return "".join(fold(text).translate(_DASHES).split())
 
 
 def _edge(triple: Triple) -> tuple[str, str, str]:
@@ -276,19 +293,25 @@ def _edge(triple: Triple) -> tuple[str, str, str]:
 
 
 def _without_repeats(outcomes: Sequence[Triple | BadReply]) -> list[Triple | BadReply]:
-    """The same, but a triple that says what an earlier one says with the same evidence is a reject."""
-    seen: dict[tuple[Any, ...], Triple] = {}
+    """The same, but a triple that says what an earlier one says, with words they share as evidence, is a reject."""
+    seen: dict[tuple[Any, ...], list[Triple]] = {}
     rows: list[Triple | BadReply] = []
     for one in outcomes:
         if isinstance(one, BadReply):
             rows.append(one)
             continue
-        key = (*_edge(one), one.evidence_start, one.evidence_end)
-        if key in seen:
+        before = seen.setdefault(_edge(one), [])
+        same = next((other for other in before if _share_words(one, other)), None)
+        if same is not None:
             text = f"{one.head} | {one.relation} | {one.tail}"
-            detail = f"it was stated before, of the same words, as {seen[key].id}"
+            detail = f"it was stated before, of the same words, as {same.id}"
             rows.append(BadReply("duplicate", detail, text=text, asks=one.made.asks, subjects=(one.head, one.tail)))
         else:
-            seen[key] = one
+            before.append(one)
             rows.append(one)
     return rows
+
+
+def _share_words(one: Triple, other: Triple) -> bool:
+    spans = [(triple.evidence_start or 0, triple.evidence_end or 0) for triple in (one, other)]
+    return max(start for start, _ in spans) < min(end for _, end in spans)

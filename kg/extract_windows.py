@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 
 _END = re.compile(r"[.!?。！？][\"'”’)\]]*(?=\s|$)|[。！？]|\n\s*\n")
+_LINE, _SPACE, _WORD = re.compile(r"\n"), re.compile(r"\s"), re.compile(r"\s\S")
+_ENDED = re.compile(r"[.!?。！？][\"'”’)\]]*\Z")
 SHORTEST = 0.5
 """A window ends at the last sentence end in its second half; a text without one is cut at a space, or at its size."""
 
@@ -67,20 +69,26 @@ def _skip(text: str, at: int) -> int:
 def _end(text: str, start: int, size: int) -> int:
     if len(text) - start <= size:
         return len(text.rstrip())
-    least = start + max(1, int(size * SHORTEST))
-    ends = [match.end() for match in _END.finditer(text, start, start + size) if match.end() >= least]
+    least, last = start + max(1, int(size * SHORTEST)), start + size
+    # One character more is looked at, so that a full stop at the end is seen to be none: 3.14.
+    ends = [match.end() for match in _END.finditer(text, start, last + 1) if least <= match.end() <= last]
     if ends:
         return start + len(text[start : ends[-1]].rstrip())
-    space = text.rfind(" ", least, start + size)
-    return space if space > start else start + size
+    for blank in (_LINE, _SPACE):
+        if spaces := [match.start() for match in blank.finditer(text, least, last + 1)]:
+            return start + len(text[start : spaces[-1]].rstrip())
+    return last
 
 
 def _next(text: str, start: int, end: int, overlap: int) -> int:
-    """The first sentence that begins in the overlap, or the end where there is none."""
+    """The first sentence that begins in the overlap; without one its first word, if no sentence ends here either."""
     if overlap:
         low = max(start + 1, end - overlap)
         for match in _END.finditer(text, max(start, low - 2), end):
             begin = _skip(text, match.end())
-            if max(low, start + 1) <= begin < end:
+            if low <= begin < end:
                 return begin
+        if not _ENDED.search(text, max(start, end - 8), end) and not re.match(r"\s*\n\s*\n", text[end : end + 8]):
+            word = _WORD.search(text, low - 1, end)
+            return word.end() - 1 if word else low
     return _skip(text, end)

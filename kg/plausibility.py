@@ -101,6 +101,9 @@ class Fit:
     _features: Ints = field(init=False)
     _sizes: Floats = field(init=False)
     _near: tuple[Ints, Floats] = field(init=False)
+    _pairs: dict[int, tuple[Ints, Ints]] = field(init=False)
+    """For heads (0) and tails (2): the codes of end and relation, sorted, and how many edges each end has."""
+    _uses: Ints = field(init=False)
 
     @classmethod
     def of(cls, heads: Sequence[str], relations: Sequence[str], tails: Sequence[str]) -> Fit:
@@ -119,6 +122,16 @@ class Fit:
         self._features = np.sort(who * self._width + what)
         self._sizes = np.bincount(who, minlength=len(self.entities)).astype(float)
         self._near = _nearest(who, what, len(self.entities))
+        # Once, and not for each part that is scored: a sort of the whole graph a part would be quadratic.
+        several = max(1, len(self.relations))
+        self._uses = np.bincount(self.edges[:, 1], minlength=several)
+        self._pairs = {
+            side: (
+                np.sort(self.edges[:, side] * several + self.edges[:, 1]),
+                np.bincount(self.edges[:, side], minlength=len(self.entities)),
+            )
+            for side in (0, 2)
+        }
 
     def score(self, heads: Sequence[str], relations: Sequence[str], tails: Sequence[str]) -> Floats:
         """How well triples fit, from 0 to 1; one of a name that the graph does not know is scored by what is known.
@@ -134,7 +147,7 @@ class Fit:
         if rows:
             places, *edge = np.array(rows, dtype=np.int64).T
             triples = np.stack(edge, axis=1)
-            own = np.isin(self._code(*triples.T), self._known)
+            own = _held(self._known, self._code(*triples.T))
             usual = self._usually(triples, own)
             head = self._like(triples[:, 0], self._forwards(triples), own, usual)
             tail = self._like(triples[:, 2], self._backwards(triples), own, usual)
@@ -157,14 +170,14 @@ class Fit:
     def _usually(self, triples: Ints, own: NDArray[np.bool_]) -> Floats:
         """The mutual information of both ends with the relation, as a number from 0 to 1; 0.5 says nothing."""
         less, several = own.astype(float), max(1, len(self.relations))
-        relation = np.bincount(self.edges[:, 1], minlength=several)[triples[:, 1]]
+        relation = self._uses[triples[:, 1]]
         share = np.maximum(relation - less, 1.0) / max(1.0, len(self.edges) - 1.0)
         odds = np.zeros(len(triples))
         for side in (0, 2):
-            codes = np.sort(self.edges[:, side] * several + self.edges[:, 1])
+            codes, uses = self._pairs[side]
             wanted = triples[:, side] * several + triples[:, 1]
             seen = np.searchsorted(codes, wanted, side="right") - np.searchsorted(codes, wanted, side="left") - less
-            whole = np.bincount(self.edges[:, side], minlength=len(self.entities))[triples[:, side]] - less
+            whole = uses[triples[:, side]] - less
             odds += np.log((seen + share) / (whole + 1.0) / share)
         result: Floats = 1.0 / (1.0 + np.exp(-odds))
         return result
@@ -182,10 +195,15 @@ class Fit:
         return result
 
     def _does(self, who: Ints, what: Ints) -> NDArray[np.bool_]:
-        codes = who * self._width + what
-        at = np.minimum(np.searchsorted(self._features, codes), len(self._features) - 1)
-        found: NDArray[np.bool_] = (self._features[at] == codes) & (who >= 0)
+        found: NDArray[np.bool_] = _held(self._features, who * self._width + what) & (who >= 0)
         return found
+
+
+def _held(codes: Ints, wanted: Ints) -> NDArray[np.bool_]:
+    """Which of the wanted codes stand among sorted ones, of which there is one or more."""
+    at = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+    found: NDArray[np.bool_] = codes[at] == wanted
+    return found
 
 
 def _nearest(who: Ints, what: Ints, count: int) -> tuple[Ints, Floats]:

@@ -24,6 +24,9 @@ SUPPORT = 10
 """Fewer edges say nothing: of ten that might fall either way all fall one way once in a thousand times."""
 SHARE = 0.9
 """What must hold of nine edges in ten: extracted graphs have errors, so all would be too much."""
+MOST_PATHS = 50_000_000
+"""Two-step paths looked at for one relation; of more, those of every second, third, … head."""
+BLOCK_PATHS = 2_000_000
 CLOSED = 0.9
 """The share of two-step paths whose ends are joined too, from which on a relation may be a taxonomy written out."""
 
@@ -125,12 +128,29 @@ def _closed(head: NDArray[np.int64], tail: NDArray[np.int64], count: int) -> flo
     from scipy import sparse
 
     step = sparse.csr_matrix((np.ones(len(head), dtype=np.int64), (head, tail)), shape=(count, count))
-    two = (step @ step).tocsr()
-    paths = two.sum() - two.diagonal().sum()
-    if not paths:
-        return 0.0
-    joined = two.multiply(step > 0)
-    return float((joined.sum() - joined.diagonal().sum()) / paths)
+    # What two steps from each head cost; a hub that many lead to costs their number times its own.
+    costs = step @ np.bincount(head, minlength=count)
+    heads = np.flatnonzero(costs)
+    every = max(1, -(-int(costs.sum()) // MOST_PATHS))
+    if every > 1:
+        heads = heads[costs[heads] <= MOST_PATHS][::every]
+    paths = closed = 0
+    for block in _blocks(heads, costs):
+        one = step[block]
+        two = (one @ step).tocsr()
+        own = np.asarray(two[np.arange(len(block)), block]).sum()
+        joined = two.multiply(one > 0)
+        paths += two.sum() - own
+        closed += joined.sum() - np.asarray(joined.tocsr()[np.arange(len(block)), block]).sum()
+    return float(closed / paths) if paths else 0.0
+
+
+def _blocks(heads: NDArray[np.int64], costs: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Heads whose two-step paths fit in memory together."""
+    if not len(heads):
+        return []
+    number = np.cumsum(costs[heads]) // BLOCK_PATHS
+    return np.split(heads, np.flatnonzero(np.diff(number)) + 1)
 
 
 def _circles(head: NDArray[np.int64], tail: NDArray[np.int64], count: int) -> bool:

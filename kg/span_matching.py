@@ -103,6 +103,8 @@ def text_similarity(predicted: str, gold: str, text: str | None = None) -> float
     """
     if text is not None and _holds_word(predicted) and not _held(predicted, text):
         return 0.0
+    if not _holds_word(predicted) and not _holds_word(gold):
+        return 1.0 if predicted.split() == gold.split() else 0.0  # signs: both empty, or the same
     return _likeness(_words(predicted), _words(gold))
 
 

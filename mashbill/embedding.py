@@ -65,11 +65,17 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
-def in_batches(texts: Sequence[str], size: int) -> Iterator[tuple[int, Sequence[str]]]:
-    """The texts `size` at a time, with where each batch begins.
+def in_batches(texts: Sequence[str], size: int, characters: int) -> Iterator[tuple[int, Sequence[str]]]:
+    """The texts at most `size` at a time, with where each batch begins; fewer of long ones.
 
-    >>> list(in_batches(["a", "b", "c"], 2))
-    [(0, ['a', 'b']), (2, ['c'])]
+    >>> list(in_batches(["a", "b", "c"], 2, 9)), list(in_batches(["long", "text", "a"], 2, 5))
+    ([(0, ['a', 'b']), (2, ['c'])], [(0, ['long']), (1, ['text', 'a'])])
     """
-    for start in range(0, len(texts), size):
-        yield start, texts[start : start + size]
+    start, held = 0, 0
+    for at, text in enumerate(texts):
+        if at > start and (at - start == size or held + len(text) > characters):
+            yield start, texts[start:at]
+            start, held = at, 0
+        held += len(text)
+    if start < len(texts):
+        yield start, texts[start:]

@@ -24,6 +24,18 @@ _DRESS = re.compile("(?<=[\u0000-\u03ff])[\u0300-\u036f]+|[\u0591-\u05bd\u05bf\u
 """Accents on Latin and Greek letters, and vowel points. Other scripts' marks make other letters (и, й; か, が)."""
 
 
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text has a letter of a script without spaces.
+
+    >>> is_unspaced("東京"), is_unspaced("서울"), is_unspaced("tiếng")
+    (True, False, False)
+    """
+    return _UNSPACED.search(text) is not None
+
+
 @functools.cache
 def _word() -> re.Pattern[str]:
     marks = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BATCH = 4096
 """Texts hashed together: some 4 MB of codes for names, and no more work for one than for many."""
+CHARACTERS = 1 << 20
+"""Characters hashed together: some 50 MB of codes, so that documents take no more memory than names."""
 _ODD = re.compile(r"[\W_]+")
 _PRIME = np.uint64(0x100000001B3)
 
@@ -58,9 +60,9 @@ class HashedNgrams:
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit rows, one for each text."""
         result = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        for start, batch in in_batches(texts, BATCH):
-            result[start : start + len(batch)] = self._counts([folded(text) for text in batch])
-        return unit_rows(result)
+        for start, batch in in_batches(texts, BATCH, CHARACTERS):
+            result[start : start + len(batch)] = unit_rows(self._counts([folded(text) for text in batch]))
+        return result
 
     def _counts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)

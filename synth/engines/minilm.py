@@ -78,6 +78,7 @@ def _loaded() -> tuple[Any, Any]:
     """Tokenizer and model, once a process."""
     folder = _folder()
     try:
+        import torch  # noqa: F401 - transformers imports without it, and fails later with a message of its own
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
     except ImportError as error:

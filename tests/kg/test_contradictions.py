@@ -175,3 +175,18 @@ def test_kinds_do_not_depend_on_order_or_repetition(rows: Rows, order: Any) -> N
     assert relation_kinds(again) == relation_kinds(rows)
     for one in relation_kinds(rows):
         assert all(0.0 <= share <= 1.0 for share in (one.one_tail, one.one_head, one.both_ways, one.closed))
+
+
+async def test_a_relation_whose_name_has_a_comma_excludes_nothing_alone(tmp_path: Path) -> None:
+    rows = [Triple.new(head="Ora", relation="born, bred in", tail="Oskelby")]
+    step = Contradictions(exclusive=(("born, bred in", "died_in"),))
+    stored = await run(step, store(tmp_path, rows), ScriptedEngine({}))
+    assert stored.manifest.notes["contradictions"] == {}
+    assert stored.manifest.notes["relations_not_there"] == ["died_in"]
+
+
+def test_a_hub_with_many_ways_in_and_out_is_looked_at_in_part() -> None:
+    # 3,000 lead to the hub and it to 3,000 others: nine million two-step paths, of which none is closed.
+    rows = [(f"in{at}", "to", "hub") for at in range(3000)] + [("hub", "to", f"out{at}") for at in range(3000)]
+    (one,) = relation_kinds(rows)
+    assert (one.closed, one.circles) == (0.0, False)

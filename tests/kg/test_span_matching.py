@@ -126,3 +126,8 @@ def test_weights_that_say_nothing_are_refused() -> None:
         Weights(head=0.0, relation=0.0, tail=0.0)
     ends = Weights(head=1.0, relation=0.0, tail=1.0)
     assert triple_similarity(edge("a1", "x", "b1"), edge("a1", "y", "b1"), weights=ends)[0] == 1.0
+
+
+def test_names_of_signs_are_alike_only_where_they_are_the_same() -> None:
+    pairs = [("++", "--"), ("++", "++"), ("", " "), ("", "!")]
+    assert [text_similarity(*pair) for pair in pairs] == [0.0, 1.0, 1.0, 0.0]
