@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, ClassVar
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
 from mashbill.errors import InputError
 from mashbill.records import Document, join_texts
+from mashbill.sources.row_files import decoded, rows_of
 from mashbill.step import BadInput, Source
 
 TEXT = (".md", ".txt", ".rst")
@@ -109,7 +109,7 @@ class ReadDocuments(Source[Document]):
         size = path.stat().st_size
         if size > self.max_bytes:
             return self._too_large(name, size)
-        text = _decoded(path.read_bytes(), name, None)
+        text = decoded(path.read_bytes(), name, None)
         if isinstance(text, BadInput):
             return text
         text = text.replace("\r\n", "\n")
@@ -128,32 +128,11 @@ class ReadDocuments(Source[Document]):
         return self._document({"title": path.stem, **head, "text": text}, "text", "title", name, None)
 
     def _json_lines(self, path: Path, name: str) -> Iterator[Document | BadInput]:
-        with path.open("rb") as handle:
-            number = 0
-            # Bounded: a line without end must not fill the memory before anyone can say so.
-            while line := handle.readline(self.max_bytes + 1):
-                number += 1
-                where = f"{name}:{number}"
-                if len(line) > self.max_bytes:
-                    size = len(line)
-                    while line and not line.endswith(b"\n"):
-                        line = handle.readline(self.max_bytes)
-                        size += len(line)
-                    yield self._too_large(where, size, number)
-                elif line.strip():
-                    yield self._json_line(line, where, number)
-
-    def _json_line(self, line: bytes, where: str, number: int) -> Document | BadInput:
-        text = _decoded(line, where, number)
-        if isinstance(text, BadInput):
-            return text
-        try:
-            row = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            return BadInput(where, "broken_json", f"is not JSON: {error}", number)
-        if not isinstance(row, dict):
-            return BadInput(where, "broken_json", f"must be a JSON object; found {type(row).__name__}", number)
-        return self._document(row, self.text_field, self.title_field, where, number)
+        for row in rows_of(path, name, max_bytes=self.max_bytes):
+            if isinstance(row, BadInput):
+                yield row
+            else:
+                yield self._document(row.values, self.text_field, self.title_field, row.where, row.line)
 
     def _parquet(self, path: Path, name: str) -> Iterator[Document | BadInput]:
         try:
@@ -192,18 +171,9 @@ class ReadDocuments(Source[Document]):
             license=self.license or _plain(row.get("license")),
         )
 
-    def _too_large(self, where: str, size: int, line: int | None = None) -> BadInput:
+    def _too_large(self, where: str, size: int) -> BadInput:
         found = f"{size:,} bytes in one document; the most is `max_bytes` ({self.max_bytes:,}): split it, or raise it"
-        return BadInput(where, "too_large", found, line)
-
-
-def _decoded(data: bytes, where: str, line: int | None) -> str | BadInput:
-    if b"\0" in data[:4096]:
-        return BadInput(where, "binary", "holds zero bytes, so it is not text", line)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return BadInput(where, "not_utf8", f"is not UTF-8 at byte {error.start}; convert it (`iconv -t utf-8`)", line)
+        return BadInput(where, "too_large", found, None)
 
 
 def _plain(value: object) -> str:

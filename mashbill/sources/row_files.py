@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ KINDS = (".jsonl", ".ndjson", ".parquet", ".arrow")
 ON_DISK = frozenset({"dataset_info.json", "state.json", "dataset_dict.json"})
 """What `datasets` writes beside the rows."""
 BATCH = 1024
+_LONG = re.compile(r"\d{19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +65,28 @@ def _json_lines(path: Path, name: str, max_bytes: int) -> Iterator[Row | BadInpu
 
 
 def _json_line(line: bytes, where: str, number: int) -> Row | BadInput:
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"is not UTF-8 at byte {error.start}; convert it (`iconv -t utf-8`)"
-        return BadInput(where, "not_utf8", found, number)
+    text = decoded(line, where, number)
+    if isinstance(text, BadInput):
+        return text
     try:
         values = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         return BadInput(where, "broken_json", f"is not JSON: {error}", number)
     if not isinstance(values, dict):
         return BadInput(where, "broken_json", f"must be a JSON object; found {type(values).__name__}", number)
+    if _LONG.search(text):  # orjson makes floats of whole numbers beyond 64 bits, which are then other numbers
+        values = json.loads(text)
     return Row(where, number, values)
+
+
+def decoded(data: bytes, where: str, line: int | None) -> str | BadInput:
+    """Bytes as text, or why they are none."""
+    if b"\0" in data[:4096]:
+        return BadInput(where, "binary", "holds zero bytes, so it is not text", line)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return BadInput(where, "not_utf8", f"is not UTF-8 at byte {error.start}; convert it (`iconv -t utf-8`)", line)
 
 
 def _tables(path: Path, name: str, batches: Any) -> Iterator[Row | BadInput]:

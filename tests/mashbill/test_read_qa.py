@@ -241,3 +241,31 @@ def test_questions_whose_answers_nobody_knows_are_read_without_one(tmp_path: Pat
         ("Which drug?", "", ()),
         ("Which harm?", "", ()),
     ]
+
+
+def test_a_whole_number_of_any_length_stays_that_number(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"question": "How many?", "answer": 123456789012345678901234567890}\n', encoding="utf-8")
+    (one,) = read(path)
+    assert isinstance(one, QA)
+    assert one.answer == "123456789012345678901234567890"
+
+
+def test_what_is_no_number_is_no_answer(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"question": ["How many?"], "answer": [float("nan")]}), tmp_path / "q.parquet")
+    assert bad(tmp_path / "q.parquet")[:2] == ("q.parquet:1", "bad_answer")
+
+
+def test_zero_bytes_in_a_line_are_named_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(json.dumps(SUM).encode() + b"\n\0\n")
+    assert bad(path)[:2] == ("q.jsonl:2", "binary")
+
+
+def test_tests_of_code_are_read_though_they_do_not_pass_themselves(tmp_path: Path) -> None:
+    good, broken = {"question": "Area?", "answer": "assert area(2, 3) == 6"}, {"question": "Sum?", "answer": "assert ("}
+    path = lines(tmp_path / "q.jsonl", good, broken)
+    one, two = read(path, readable_by="code_tests")
+    assert isinstance(one, QA)
+    assert isinstance(two, BadInput)
+    assert (two.where, two.reason) == ("q.jsonl:2", "gold_unreadable")
