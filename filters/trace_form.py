@@ -32,8 +32,9 @@ class TraceForm(Filter[Rationale]):
     min_chars: int = 40
     """Of words; with fewer the language is not guessed."""
     min_score: float = 0.8
-    """How sure a guess at another language must be. On short English solutions wrong guesses scored up to 0.64, on
-    German ones right guesses 0.99."""
+    """How sure a guess at another language must be. Set while looking at GSM8K: on its short English solutions wrong
+    guesses scored up to 0.64, on German ones right guesses 0.99. On 359 texts of Self-Instruct's seed tasks, looked at
+    afterwards, none was a wrong alarm; the highest wrong guess was 0.22."""
 
     def __post_init__(self) -> None:
         """Refuse limits that would keep nothing and codes that no guess could equal."""
