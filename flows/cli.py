@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.exemplars_cli import exemplars_app
 from flows.exits import Exits
 from flows.kg_cli import kg_app
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(kg_app, name="kg")
+app.add_typer(exemplars_app, name="exemplars")
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
 Root = Annotated[

@@ -2,7 +2,8 @@
 
 Forty items that two graders saw, 20 passed by both, 15 failed by both, 5 passed by the first alone ->
 
-    {"first, second": {"items": 40, "agree": 0.875, "kappa": 0.75, "no_verdict": 0}}
+    {"first, second": {"items": 40, "agree": 0.875, "kappa": 0.75, "no_verdict": 0,
+                       "both_pass": 20, "first_alone": 5, "second_alone": 0, "both_fail": 15}}
 
 What was refused counts with what was kept: of rows alone, which both graders passed, agreement would always be 1.
 """
@@ -14,10 +15,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mashbill.runtime import NO_FAULT
 from mashbill.store import Stored
 
 GRADER = "grader:"
 """How the verdict of a grader is named, before its role."""
+WAYS = {
+    "both_pass": ("pass", "pass"),
+    "first_alone": ("pass", "fail"),
+    "second_alone": ("fail", "pass"),
+    "both_fail": ("fail", "fail"),
+}
+"""What two graders can say of one item, by who passed it."""
 
 
 def cohens_kappa(labels: Sequence[tuple[str, str]], agree: Sequence[bool] | None = None) -> float | None:
@@ -39,7 +48,11 @@ def cohens_kappa(labels: Sequence[tuple[str, str]], agree: Sequence[bool] | None
 
 
 def grader_agreement(made: Stored) -> dict[str, dict[str, Any]]:
-    """For each two graders of a finished step how often they agreed, from its rows and its rejects."""
+    """For each two graders of a finished step how often they agreed, from its rows and its rejects.
+
+    An attempt that says what an earlier one said was judged once and counts once; what was written with the answer in
+    sight is judged by other criteria and does not count.
+    """
     said: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for verdicts in _verdicts(made):
         graded = {name.removeprefix(GRADER): outcome for name, outcome in verdicts if name.startswith(GRADER)}
@@ -56,7 +69,11 @@ def _agreement(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         "agree": round(sum(one == two for one, two in answered) / len(answered), 4) if answered else None,
         "kappa": None if kappa is None else round(kappa, 4),
         "no_verdict": len(pairs) - len(answered),
+        **{name: answered.count(pair) for name, pair in WAYS.items()},
     }
+
+
+_READ = ("verdicts", "reason", "hinted")
 
 
 def _verdicts(made: Stored) -> Iterator[list[tuple[str, str]]]:
@@ -64,5 +81,7 @@ def _verdicts(made: Stored) -> Iterator[list[tuple[str, str]]]:
         for table in (made.table(index), made.rejects(index)):
             if "verdicts" not in table.column_names:
                 continue  # rows of another type, or rejects from before they had verdicts
-            for row in table.column("verdicts").to_pylist():
-                yield [(one["name"], one["outcome"]) for one in row]
+            for row in table.select([name for name in _READ if name in table.column_names]).to_pylist():
+                reason = row.get("reason", "")
+                if not (row.get("hinted") or reason in NO_FAULT or reason.startswith("hinted_")):
+                    yield [(one["name"], one["outcome"]) for one in row["verdicts"]]

@@ -27,10 +27,12 @@ import pyarrow.parquet as pq
 
 from mashbill.errors import InputError
 from mashbill.records import QA, Rationale, Record, Reject, from_table, schema_of, to_table
+from mashbill.runtime import NO_FAULT
 from mashbill.store import Stored, write_parquet
 
 PRIOR = (1.0, 2.0)
 """Successes and retrievals that every example starts with: a usefulness of 1/2 until it was tried (Laplace's rule)."""
+_COUNTED = "mashbill.exemplars.counted"
 MARK = "exemplar:"
 """How a reject names an example that its prompt showed, among its subjects."""
 
@@ -69,7 +71,7 @@ def read_bank(path: Path) -> list[Exemplar]:
         InputError: when there is no such file or it is no bank.
     """
     if not path.is_file():
-        raise InputError("no such bank of exemplars; write one with `mashbill.exemplars.write_bank`", path=path)
+        raise InputError("no such bank of exemplars; `mashbill exemplars grow` makes one", path=path)
     try:
         table = pq.read_table(path)
         table = table.select(schema_of(Exemplar).names).cast(schema_of(Exemplar))
@@ -78,10 +80,21 @@ def read_bank(path: Path) -> list[Exemplar]:
     return sorted(from_table(table, Exemplar), key=lambda one: one.id)
 
 
-def write_bank(path: Path, bank: Iterable[Exemplar]) -> None:
-    """Store a bank: one example of each content, in the order of their ids, so that equal banks are equal files."""
+def write_bank(path: Path, bank: Iterable[Exemplar], counted: Iterable[str] = ()) -> None:
+    """Store a bank: one example of each content, in the order of their ids, so that equal banks are equal files.
+
+    `counted` are the fingerprints of the steps whose attempts its counts hold (`steps_counted`).
+    """
     by_id = {one.id: one for one in bank}
-    write_parquet(path, to_table([by_id[key] for key in sorted(by_id)], Exemplar))
+    steps = " ".join(sorted(set(counted)))
+    table = to_table([by_id[key] for key in sorted(by_id)], Exemplar)
+    write_parquet(path, table, {_COUNTED: steps} if steps else None)
+
+
+def steps_counted(path: Path) -> frozenset[str]:
+    """The fingerprints of the steps that a bank's counts hold, so that none is counted twice."""
+    metadata = pq.read_schema(path).metadata or {}
+    return frozenset(metadata.get(_COUNTED.encode(), b"").decode().split())
 
 
 def bank_digest(bank: Iterable[Exemplar]) -> str:
@@ -95,23 +108,34 @@ def bank_digest(bank: Iterable[Exemplar]) -> str:
 def counted(bank: Sequence[Exemplar], finished: Stored) -> list[Exemplar]:
     """The bank with its counts raised by a finished step: which examples each attempt was shown, and how it ended.
 
-    A kept `Rationale` or `QA` names them in `exemplars`; a reject, of any step, among its `subjects` (``exemplar:<id>``).
-    Counting one step twice counts it twice: keep the bank from before, or count each step once.
+    A kept `Rationale` or `QA` names them in `exemplars`; a reject of any step does among its `subjects`
+    (``exemplar:<id>``).
+    Rows that the step did not make itself (a filter keeps those of the step before it) are not counted, nor is what was
+    written with the answer in sight. A draw that says what a kept one says has succeeded (`mashbill.runtime.NO_FAULT`).
+    Counting one step twice counts it twice: keep the bank from before, or let `write_bank` note what was counted.
     """
     shown, succeeded = Counter[str](), Counter[str]()
     for index in range(len(finished)):
         if issubclass(finished.kind, Rationale | QA):
-            for ids in finished.table(index, ["exemplars"]).column("exemplars").to_pylist():
-                shown.update(ids)
-                succeeded.update(ids)
-        for subjects in finished.rejects(index).column("subjects").to_pylist():
-            shown.update(shown_in(subjects))
+            for row in finished.table(index).select(_columns(finished.kind)).to_pylist():
+                if row["made"]["step_fingerprint"] == finished.manifest.fingerprint and not row.get("hinted"):
+                    shown.update(row["exemplars"])
+                    succeeded.update(row["exemplars"])
+        for row in finished.rejects(index).select(["reason", "subjects"]).to_pylist():
+            if not row["reason"].startswith("hinted_"):
+                shown.update(shown_in(row["subjects"]))
+            if row["reason"] in NO_FAULT:
+                succeeded.update(shown_in(row["subjects"]))
     return [
         dataclasses.replace(
             one, n_retrieved=one.n_retrieved + shown[one.id], n_success=one.n_success + succeeded[one.id]
         )
         for one in bank
     ]
+
+
+def _columns(kind: type[Record]) -> list[str]:
+    return [name for name in ("exemplars", "made", "hinted") if name in schema_of(kind).names]
 
 
 def grown(bank: Sequence[Exemplar], accepted: Iterable[Exemplar], most: int | None = None) -> list[Exemplar]:

@@ -21,12 +21,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from mashbill.agreement import grader_agreement
 from mashbill.ask import Ask
 from mashbill.errors import BadReply
 from mashbill.records import QA, Rationale
 from mashbill.step import Generator
 from mashbill.store import Stored
-from synth.grader_agreement import agreement, judged_of
 from synth.graders import FAITHFUL, Grading, roles
 from synth.rationale_checks import Checking, vote_of
 from synth.rationale_draws import Attempt, Drawing, check_hint, hint_of
@@ -90,7 +90,7 @@ class TeacherRationale(Drawing, Checking, Generator[QA, Rationale]):
 
     def report(self, source: Stored, made: Stored) -> dict[str, Any]:
         """For the manifest: how often each two graders agreed on what they were both asked about."""
-        found = agreement(judged_of(made)) if len(self.grading.graders) > 1 else []
+        found = grader_agreement(made) if len(self.grading.graders) > 1 else {}
         return {"graders": found} if found else {}
 
     def _pass_rate(self, record: QA, attempts: Sequence[Attempt], gold: Sequence[str]) -> float | None:

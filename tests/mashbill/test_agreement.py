@@ -45,7 +45,8 @@ async def test_agreement_counts_what_was_refused_with_what_was_kept(tmp_path: Pa
         runtime = Runtime(root=tmp_path, asker=asker)
         stored = await execute(Graded(), source, runtime, RejectPolicy(share=1.0))
     await ledger.close()
-    assert grader_agreement(stored) == {"a, b": {"items": 50, "agree": 0.7, "kappa": 0.4, "no_verdict": 1}}
+    ways = {"both_pass": 20, "first_alone": 5, "second_alone": 10, "both_fail": 15}
+    assert grader_agreement(stored) == {"a, b": {"items": 50, "agree": 0.7, "kappa": 0.4, "no_verdict": 1, **ways}}
     refused = next(one for one in rejects_in(stored) if one.verdicts[0].outcome == "fail")
     assert [one.name for one in refused.verdicts] == ["grader:a", "grader:b"]
 

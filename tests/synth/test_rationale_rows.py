@@ -23,7 +23,6 @@ from mashbill.store import Counts
 from synth.exemplars import FewShot
 from synth.generators.gold_rationales import GoldRationales
 from synth.generators.teacher_rationale import TeacherRationale
-from synth.grader_agreement import agreement
 from synth.graders import Grading
 from synth.rationale_bank import exemplars_of
 from tests.support.kernel import store
@@ -111,37 +110,21 @@ async def test_how_often_two_graders_agree_stands_in_the_manifest(tmp_path: Path
     questions = [QA.new(question=f"{SALT.question} Day {day}.", answer="12") for day in range(6)]
     step = TeacherRationale(task="maths", grading=Grading(graders=("one", "two")))
     teacher = ScriptedEngine(lambda _: "3 * 4 = 12\n#### 12")
-    engines = {"one": judge("a", "pppffe"), "two": judge("b", "ppffpp")}
-    made = await run(tmp_path, step, questions, teacher, **engines)
-    assert made.manifest.notes["graders"] == [
-        {
-            "graders": ["one", "two"],
-            "both_pass": 2,
-            "first_fails": 1,
-            "second_fails": 1,
-            "both_fail": 1,
-            "unanswered": 1,
-            "agreement": 0.6,
-            "kappa": 0.1667,
-        }
-    ]
+    made = await run(tmp_path, step, questions, teacher, one=judge("a", "pppffe"), two=judge("b", "ppffpp"))
+    assert made.manifest.notes["graders"]["one, two"] == {
+        "items": 5,
+        "agree": 0.6,
+        "kappa": 0.1667,
+        "no_verdict": 1,
+        "both_pass": 2,
+        "first_alone": 1,
+        "second_alone": 1,
+        "both_fail": 1,
+    }
     failed = next(one for one in rejects_in(made) if one.reason == "grader_failed")
     assert {one.name for one in failed.verdicts} == {"answer", "arithmetic", "grader:one", "grader:two", "leaks"}
     alone = await run(tmp_path / "x", TeacherRationale(task="maths"), questions, lambda _: "3 * 4 = 12\n#### 12")
     assert alone.manifest.notes == {}
-
-
-outcomes = st.sampled_from(["pass", "fail", "error"])
-
-
-@given(st.lists(st.tuples(outcomes, outcomes), min_size=1))
-def test_the_four_ways_and_the_unanswered_are_all_there_are(pairs: list[tuple[str, str]]) -> None:
-    (figures,) = agreement({"a": one, "b": two} for one, two in pairs)
-    ways = [figures[name] for name in ("both_pass", "first_fails", "second_fails", "both_fail", "unanswered")]
-    assert sum(ways) == len(pairs)
-    assert figures["kappa"] is None or -1 <= figures["kappa"] <= 1
-    if not ways[1] and not ways[2] and ways[0] and ways[3]:
-        assert figures["kappa"] == 1.0
 
 
 async def test_what_questions_came_with_becomes_rationales_without_a_model(tmp_path: Path) -> None:
