@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,9 @@ from tests.kg.extract_support import edges, reasons_of, run, stated, triples_of
 from tests.support.kernel import store
 
 
+Form = Literal["NFC", "NFD"]
+
+
 def cut(text: str, quote: str, near: int = 0, until: int | None = None) -> str | None:
     span = Track.of(text).find(quote, near, until)
     return None if span is None else text[span[0] : span[1]]
@@ -27,7 +31,7 @@ def cut(text: str, quote: str, near: int = 0, until: int | None = None) -> str |
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("other", ["NFC", "NFD"])
 @pytest.mark.parametrize("quote", ["Élodie mangea", "서울은 크다", "tiếng Việt", "かぎをかけた"])
-def test_a_quote_is_found_however_its_letters_are_composed(form: str, other: str, quote: str) -> None:
+def test_a_quote_is_found_however_its_letters_are_composed(form: Form, other: Form, quote: str) -> None:
     text = unicodedata.normalize(form, f"So it was: {quote}, they say.")
     found = cut(text, unicodedata.normalize(other, quote))
     assert found == unicodedata.normalize(form, quote)
