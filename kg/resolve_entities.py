@@ -33,7 +33,9 @@ from kg.resolve_rewrite import Rewriter
 from mashbill.ask import Ask
 from mashbill.embedding import load_embedder
 from mashbill.engine import Sampling
+from mashbill.errors import RegistryError
 from mashbill.records import Record, Triple, from_table
+from mashbill.registry import find
 from mashbill.step import DatasetGenerator, PartOutput, Parts
 from mashbill.store import Stored
 
@@ -76,6 +78,10 @@ class ResolveEntities(DatasetGenerator[Triple, Triple]):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
         if not 0 < self.ask_from <= 1:
             raise ValueError(f"ask_from is {self.ask_from}; it is a cosine above 0, up to 1")
+        try:
+            find("embedder", self.embedder)  # now, and not when all documents have been read and paid for
+        except RegistryError as unknown:
+            raise ValueError(str(unknown)) from unknown
         if self.merge_from < self.ask_from:
             raise ValueError(f"merge_from is {self.merge_from}, below the {self.ask_from} of ask_from")
 

@@ -369,6 +369,7 @@ async def test_an_empty_input_and_a_single_triple_are_no_trouble(tmp_path: Path)
     [
         ({"ask_from": 0.0}, "ask_from is 0.0; it is a cosine above 0, up to 1"),
         ({"merge_from": 0.5}, "merge_from is 0.5, below the 0.6 of ask_from"),
+        ({"embedder": "minlm"}, "no embedder is called 'minlm' (did you mean minilm?)"),
         ({"neighbours": 0}, "neighbours is 0; it must be 1 or more"),
         ({"max_asks": -1}, "max_asks is -1; it must be 0 or more"),
     ],
