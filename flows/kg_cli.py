@@ -2,7 +2,7 @@
 
     $ mashbill kg stats umls.tsv
     $ mashbill kg show umls.tsv enzyme
-    $ mashbill kg path umls.tsv alga hospital
+    $ mashbill kg path umls.tsv alga health_care_activity
     $ mashbill kg plot umls.tsv enzyme --to enzyme.svg
 
 A graph is a file of triples, a folder that ``kg store`` wrote, or a stored step of triples by its name or path. Nothing
@@ -119,10 +119,11 @@ def plot(
     root: RootOption = None,
 ) -> None:
     """Draw what a node is joined to."""
-    from flows.look_graph import loaded
+    from flows.look_graph import drawn, loaded
     from kg.plot import draw_neighbourhood
 
-    typer.echo(draw_neighbourhood(loaded(graph, columns, header, tags, root), node, to, most=rows))
+    with drawn():
+        typer.echo(draw_neighbourhood(loaded(graph, columns, header, tags, root), node, to, most=rows))
 
 
 @kg_app.command()
@@ -155,12 +156,16 @@ def store(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.", show_default=False)],
     columns: ColumnsOption = "",
     header: HeaderOption = None,
+    evidence: Annotated[
+        str,
+        typer.Option(
+            "--evidence", metavar="COLUMN", help="The column of the text that states a triple.", show_default=False
+        ),
+    ] = "",
     tags: TagsOption = None,
     root: RootOption = None,
 ) -> None:
-    """Store a graph as Parquet tables, which open faster than the file and carry its tags."""
-    from flows.look_graph import loaded
-    from kg.store import save_graph
+    """Store a graph as Parquet tables: they open faster than the file, and say where each edge is stated."""
+    from flows.look_graph import stored
 
-    rows = save_graph(loaded(graph, columns, header, tags, root), folder).rows
-    typer.echo(f"{folder}: {rows['nodes']:,} nodes, {rows['edges']:,} edges, {rows['relations']:,} relations")
+    typer.echo(stored(graph, folder, columns, header, evidence, tags, root))

@@ -1,23 +1,29 @@
 """What ``mashbill kg`` prints.
 
-$ mashbill kg path umls.tsv alga hospital
-alga  → location_of → enzyme
+$ mashbill kg path umls.tsv alga health_care_activity
+alga
+  → issue_in → biomedical_occupation_or_discipline
+  → inverse of issue_in → health_care_activity  (health_care_activity issue_in biomedical_occupation_or_discipline)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from flows.terminal import console, excerpt, grid, number, plain, some
+from flows.terminal import console, excerpt, grid, number, some
 from kg.coverage import Coverage
 from kg.graph import Graph
-from mashbill.errors import InputError, SettingsError
+from mashbill.errors import InputError, SettingsError, StoreError
 from mashbill.records import Edge
 
 if TYPE_CHECKING:
@@ -44,14 +50,43 @@ def loaded(said: str, columns: str, header: bool | None, tags: Path | None, root
     """
     from kg.load_graph import load_graph, read_tags
 
-    place = Path(said)
-    if not place.exists() and not place.suffix:
-        from flows.cli import settings_of
-        from flows.stored import the_thing
-
-        place = the_thing(said, settings_of(root).root, ["step"]).path
-    graph = load_graph(place, columns=_columns(columns, header))
+    graph = load_graph(_place(said, root), columns=_columns(columns, header))
     return graph if tags is None else graph.with_tags(read_tags(tags))
+
+
+def stored(
+    said: str, folder: Path, columns: str, header: bool | None, evidence: str, tags: Path | None, root: Path | None
+) -> str:
+    """Store a graph with the places that state its edges, and say what was stored.
+
+    Raises:
+        InputError, StoreError: when there is none, or it cannot be read or written.
+    """
+    from kg.load_graph import read_tags
+    from kg.store import save_graph, stated
+
+    named = _columns(columns, header)
+    if evidence:
+        named = dataclasses.replace(named, evidence=evidence, header=True if header is None else header)
+    graph, triples = stated(_place(said, root), named)
+    if tags is not None:
+        graph = graph.with_tags(read_tags(tags))
+    rows = save_graph(graph, folder, triples).rows
+    counts = (some(rows["nodes"], "node"), some(rows["edges"], "edge"), some(rows["relations"], "relation"))
+    return f"{folder}: {', '.join(counts)}; {some(rows['evidence'], 'place')} of evidence"
+
+
+def _place(said: str, root: Path | None) -> Path:
+    place = Path(said)
+    if place.exists() or place.suffix:
+        return place
+    from flows.cli import settings_of
+    from flows.stored import the_thing
+
+    try:
+        return the_thing(said, settings_of(root).root, ["step"]).path
+    except StoreError as error:
+        raise StoreError(f"{said}: no such file or folder, and no stored step: {error}") from error
 
 
 def _columns(said: str, header: bool | None) -> Columns:
@@ -65,6 +100,21 @@ def _columns(said: str, header: bool | None) -> Columns:
     head, relation, tail = names
     # Columns are named by a line of names: who names them has one.
     return Columns(head=head, relation=relation, tail=tail, header=True if header is None else header)
+
+
+@contextlib.contextmanager
+def drawn() -> Iterator[None]:
+    """Says on one line of the error stream which letters a picture could not show."""
+    from kg.plot import MissingLetters
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MissingLetters)
+        yield
+    for one in caught:
+        if issubclass(one.category, MissingLetters):
+            typer.echo(f"warning: {one.message}", err=True)
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def render_stats(graph: Graph) -> None:
@@ -89,7 +139,10 @@ def render_stats(graph: Graph) -> None:
     table.show_header = False
     out.print(table)
     out.print()
-    rows = ([one.name, number(count), one.inverse, "yes" if one.taxonomic else ""] for one, count in found.relations)
+    rows = (
+        [excerpt(one.name), number(count), excerpt(one.inverse), "yes" if one.taxonomic else ""]
+        for one, count in found.relations
+    )
     out.print(grid(["RELATION", "EDGES", "BACKWARDS", "TAXONOMIC"], rows, right=["EDGES"]))
 
 
@@ -100,14 +153,14 @@ def render_node(graph: Graph, name: str, most: int) -> None:
     node, out = graph.node(name), console()
     into, outof = neighbourhood(graph, name, each=most)
     tag = graph.tag(node)
-    out.print(Text(plain(name), "bold"), Text(plain(tag)))
+    out.print(Text(excerpt(name), "bold"), Text(excerpt(tag)))
     for title, side, away in (("it points to", outof, True), ("points to it", into, False)):
         out.print(f"\n{title}: {some(sum(block.edges for block in side), 'edge')}")
         for block in side:
             shown = [excerpt(one, 60) for one, _ in block.shown]
             more = f" and {number(block.edges - len(shown))} more" if block.edges > len(shown) else ""
             arrow = "→" if away else "←"
-            relation = f"{arrow} {plain(block.relation)} {arrow}"
+            relation = f"{arrow} {excerpt(block.relation, 60)} {arrow}"
             out.print(Padding(Text(f"{relation} {', '.join(shown)}{more}"), (0, 0, 0, 2), expand=False))
 
 
@@ -131,10 +184,10 @@ def _way(edges: Iterable[Edge]) -> Text:
     text = Text()
     for at, edge in enumerate(edges):
         if not at:
-            text.append(plain(edge.head), "bold")
-        text.append(f"\n  → {plain(edge.relation)} → ").append(plain(edge.tail), "bold")
+            text.append(excerpt(edge.head), "bold")
+        text.append(f"\n  → {excerpt(edge.relation)} → ").append(excerpt(edge.tail), "bold")
         if edge.inverse:
-            text.append(f"  ({plain(' '.join(edge.triple))})", "dim")
+            text.append(f"  ({excerpt(' '.join(edge.triple))})", "dim")
     return text
 
 

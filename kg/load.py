@@ -35,6 +35,7 @@ READERS: dict[str, Callable[[Path, Columns], Iterator[Row | Flaw]]] = {
     ".txt": tsv_rows,
 }
 """Suffix -> what reads such a file."""
+PACKED = (".7z", ".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip", ".zst")
 
 
 @dataclass(slots=True)
@@ -88,7 +89,8 @@ def rows_of(path: Path, columns: Columns | None = None) -> Iterator[Row | Flaw]:
     reader = READERS.get(path.suffix.lower())
     if reader is None and not path.is_dir():
         kind = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
-        raise InputError(f"is {kind}, which is not read; what is: {', '.join(READERS)}", path=path)
+        packed = "; unpack it first" if path.suffix.lower() in PACKED else ""
+        raise InputError(f"is {kind}, which is not read; what is: {', '.join(READERS)}{packed}", path=path)
     return (reader or tsv_rows)(path, columns or Columns())
 
 

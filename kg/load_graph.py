@@ -5,21 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kg.graph import TAXONOMIC, Graph, relations_of
 from kg.load import read_triples, rows_of
 from kg.load_columns import Numbered, file_columns, numbered
-from kg.load_rows import Columns, Flaw
+from kg.load_rows import Columns, Row
 from mashbill.errors import InputError
 from mashbill.records import Triple
 
 TYPED = ("head", "relation", "tail", "head_type", "tail_type")
+ROWS = 100_000
+"""Rows of a file in one table."""
 
 
 def load_graph(
@@ -46,7 +49,30 @@ def load_graph(
     graph = None if found is None else _of_columns(found, inverses, taxonomic)
     if graph is None:
         # Also where the columns have something wrong: it is raised here, with its line.
-        graph = graph_of_tables([_table(path, columns)], inverses, taxonomic)
+        graph = graph_of_tables(list(_row_tables(path, columns)), inverses, taxonomic)
+    return _with_edges(graph, path)
+
+
+def load_stated(path: Path, columns: Columns | None = None) -> tuple[Graph, list[pa.Table]]:
+    """The graph of a file, and its rows as tables in which `source` is the file's name and the line.
+
+    The columns are those of `Triple` that evidence has; `id` and `source_id` are empty, since no row is stored. Every
+    line is read by itself, which takes some ten times as long as `load_graph`.
+
+    Raises:
+        InputError: as `load_graph` does.
+    """
+    tables = []
+    for table in _row_tables(path, columns or Columns()):
+        lines = pc.binary_join_element_wise(path.name, table.column("line").cast(pa.string()), ":")
+        empty = pa.array([""] * len(table), pa.string())
+        for name, column in (("source", lines), ("id", empty), ("source_id", empty)):
+            table = table.append_column(name, column)
+        tables.append(table)
+    return _with_edges(graph_of_tables(tables), path), tables
+
+
+def _with_edges(graph: Graph, path: Path) -> Graph:
     if not graph.edges:
         raise InputError("has no triple; wanted rows of a head, a relation and a tail", path=path)
     return graph
@@ -106,15 +132,26 @@ def read_tags(path: Path) -> dict[str, str]:
     return tags
 
 
-def _table(path: Path, columns: Columns) -> pa.Table:
-    rows = []
+def _row_tables(path: Path, columns: Columns) -> Iterator[pa.Table]:
+    """The rows of a file, so many to a table: rows of Python take ten times the memory."""
+    rows = list[Row]()
     for piece in rows_of(path, columns):
-        if not isinstance(piece, Flaw):
-            rows.append((piece.head, piece.relation, piece.tail, piece.head_type, piece.tail_type))
+        if isinstance(piece, Row):
+            rows.append(piece)
         elif piece.reason != "empty":
             raise InputError(piece.detail, path=path, line=piece.line)
-    values = zip(*rows, strict=True) if rows else [[]] * len(TYPED)
-    return pa.table([pa.array(list(one), pa.large_string()) for one in values], names=list(TYPED))
+        if len(rows) == ROWS:
+            yield _table(rows)
+            rows = []
+    if rows:
+        yield _table(rows)
+
+
+def _table(rows: Sequence[Row]) -> pa.Table:
+    line, *texts = zip(*rows, strict=True)
+    return pa.table(
+        [pa.array(line, pa.int64()), *(pa.array(one, pa.large_string()) for one in texts)], list(Row._fields)
+    )
 
 
 def _of_columns(
@@ -149,4 +186,4 @@ def _tags(found: Numbered, types: Sequence[pa.ChunkedArray]) -> dict[str, str]:
     return {str(found.names[node].as_py()): tag for node, tag in best.select("node", "tag").iter_rows()}
 
 
-__all__ = ["Columns", "graph_of", "graph_of_tables", "load_graph", "read_tags", "read_triples"]
+__all__ = ["Columns", "graph_of", "graph_of_tables", "load_graph", "load_stated", "read_tags", "read_triples"]

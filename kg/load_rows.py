@@ -68,13 +68,16 @@ class Columns:
         Raises:
             InputError: for a column that is not there or there twice, with the nearest that is.
         """
+        # Parquet has names always; a line of three words may be a triple.
+        bare = ", or say that the first line is a triple (`header: false`, `--no-header`)"
+        bare = bare if line is not None and len(header) == len(FIELDS) else ""
         for column in self.named.values():
             if (count := list(header).count(column)) != 1:
                 found = "has no column" if not count else f"has {count} columns called"
                 hint = "" if count else nearest(column, header)
                 raise InputError(
                     f"{found} {column!r}{hint}; its columns are {join_texts(list(header), 20)}: name those of head, "
-                    "relation and tail",
+                    f"relation and tail{bare}",
                     path=path,
                     line=line,
                 )

@@ -9,11 +9,14 @@ The kind of file follows from its suffix: .svg, .png, .pdf, or .html with the pi
 
 from __future__ import annotations
 
+import functools
 import html
 import io
 import itertools
+import re
 import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +38,37 @@ LONGEST = 40
 """Letters of a name, those of double width counted twice; the rest of a longer one is cut."""
 WIDTH = 12.5
 CENTRE = WIDTH / 2
+LEGEND = WIDTH - 5.6
+"""Inches for the names of tags, between those of the two sides; "other tags" fits on top."""
 INK, QUIET, LINE = "#1a1a1a", "#6b7280", "#d1d5db"
 COLOURS = ("#3b6fb6", "#c2571a", "#2f855a", "#8b5aa8", "#b7313e", "#0f7f8a", "#8a6d1a", "#c2498e", "#5a6b2f", "#555b6e")
 """Told apart by most people who confuse red and green, and dark enough to be read as text on white."""
 FIRST, SECOND = COLOURS[0], COLOURS[1]
+
+
+_MISSING = re.compile(r"Glyph (\d+) .*missing from (?:current )?font", re.DOTALL)
+FALLBACKS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Apple SD Gothic Neo",
+    "Noto Sans Devanagari",
+    "Noto Emoji",
+    "Symbola",
+    "Segoe UI Emoji",
+    "Arial Unicode MS",
+)
+"""Families with letters that matplotlib's own font lacks, of the usual systems; those that are there are used."""
+
+
+class MissingLetters(UserWarning):
+    """No font on this machine has some letters of a picture that had to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +147,14 @@ def draw_neighbourhood(graph: Graph, name: str, path: Path, *, most: int = 40) -
     axes.set_axis_off()
     axes.set_xlim(0, WIDTH)
     axes.set_ylim(0, height)
-    tags = sorted({tag for side in (left, right) for block in side for _, tag in block.shown if tag})
-    colours = {tag: COLOURS[at % len(COLOURS)] for at, tag in enumerate(tags)}
+    tags = Counter(tag for side in (left, right) for block in side for _, tag in block.shown if tag)
+    colours = _coloured(tags)
     middle = (height - 0.75) / 2
     for side, out in ((left, False), (right, True)):
         _side(axes, side, colours, middle, out=out)
     edges = sum(block.edges for block in left), sum(block.edges for block in right)
     _node(axes, name, graph.tag(graph.node(name)), edges, middle)
-    _legend(axes, height, edges, colours)
+    _legend(axes, height, edges, colours, others=len(tags) > len(colours))
     return _written(figure, path, f"{_cut(name)}: what it is joined to")
 
 
@@ -183,13 +213,30 @@ def _node(axes: Axes, name: str, tag: str, edges: tuple[int, int], middle: float
     _text(axes, CENTRE, middle - height / 2 + 0.13, _cut(below), "center", QUIET, size=8)
 
 
-def _legend(axes: Axes, height: float, edges: tuple[int, int], colours: Mapping[str, str]) -> None:
+def _coloured(tags: Counter[str]) -> dict[str, str]:
+    """A colour for each of the commonest tags, as many as the legend has room for: one that it lacks says nothing."""
+    order = sorted(tags, key=lambda tag: (-tags[tag], tag))
+    width, colours = 0.0, dict[str, str]()
+    for tag, colour in zip(order, COLOURS[:-1], strict=False):  # the last is too like the grey of the others
+        width += _legend_width(tag)
+        if width > LEGEND:
+            break
+        colours[tag] = colour
+    return colours
+
+
+def _legend_width(tag: str) -> float:
+    # 9 points are about 0.08 inches a letter, twice that for one of double width.
+    return 0.08 * sum(_columns(one) for one in _cut(tag, 20)) + 0.35
+
+
+def _legend(axes: Axes, height: float, edges: tuple[int, int], colours: Mapping[str, str], *, others: bool) -> None:
     top = height - 0.3
-    _text(axes, 0.3, top, f"points to it: {edges[0]:,} edges", "left", QUIET)
-    _text(axes, WIDTH - 0.3, top, f"it points to: {edges[1]:,} edges", "right", QUIET)
-    shown = list(colours.items())[:6]
-    # As wide as its labels: 9 points are about 0.075 inches a letter.
-    widths = [0.075 * len(_cut(tag, 20)) + 0.35 for tag, _ in shown]
+    into, outof = (f"{count:,} edge{'s' * (count != 1)}" for count in edges)
+    _text(axes, 0.3, top, f"points to it: {into}", "left", QUIET)
+    _text(axes, WIDTH - 0.3, top, f"it points to: {outof}", "right", QUIET)
+    shown = [*colours.items(), *([("other tags", QUIET)] if others else [])]
+    widths = [_legend_width(tag) for tag, _ in shown]
     x = CENTRE - sum(widths) / 2
     for (tag, colour), width in zip(shown, widths, strict=True):
         axes.plot([x], [top], marker="o", markersize=5, color=colour)
@@ -264,7 +311,18 @@ def _text(
     axes: Axes, x: float, y: float, text: str, align: str, colour: str, *, weight: str = "normal", size: float = 9
 ) -> None:
     # parse_math off: a name with two dollar signs is no formula.
-    axes.text(x, y, text, ha=align, va="center", color=colour, weight=weight, fontsize=size, parse_math=False)
+    axes.text(
+        x, y, text, ha=align, va="center", color=colour, weight=weight, fontsize=size, family=_fonts(), parse_math=False
+    )
+
+
+@functools.cache
+def _fonts() -> list[str]:
+    """The usual font, and behind it those of this machine that have what it lacks, letter by letter."""
+    from matplotlib.font_manager import fontManager
+
+    there = set(fontManager.get_font_names())
+    return ["sans-serif", *(name for name in FALLBACKS if name in there)]
 
 
 def _cut(text: str, most: int = LONGEST) -> str:
@@ -275,10 +333,14 @@ def _cut(text: str, most: int = LONGEST) -> str:
     """
     line = text.replace("\t", "⇥").replace("\n", "⏎").replace("\r", "⏎")
     line = "".join(one if one.isprintable() else "�" for one in line)
-    widths = list(itertools.accumulate(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in line))
+    widths = list(itertools.accumulate(map(_columns, line)))
     if not widths or widths[-1] <= most:
         return line
     return line[: sum(width < most for width in widths)] + "…"
+
+
+def _columns(letter: str) -> int:
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def _wrapped(name: str, width: int) -> list[str]:
@@ -312,9 +374,21 @@ def _written(figure: Figure, path: Path, title: str) -> Path:
     settings: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "mashbill"}
     metadata = {"svg": {"Date": None, "Title": title}, "pdf": {"CreationDate": None}}.get(kind)
     made = io.BytesIO()
-    with warnings.catch_warnings(), matplotlib.rc_context(settings):
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+    with warnings.catch_warnings(record=True) as caught, matplotlib.rc_context(settings):
+        warnings.simplefilter("always")
         figure.savefig(made, format=kind, dpi=150, metadata=metadata)
+    missing = {str(one.message) for one in caught if _MISSING.match(str(one.message))}
+    for one in caught:
+        if str(one.message) not in missing:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if missing and kind != "svg":  # who opens an .svg has fonts of their own
+        letters = "".join(chr(int(found[1])) for text in sorted(missing) if (found := _MISSING.match(text)))
+        warnings.warn(
+            f"{path}: no font here has {_cut(letters, 20)}: in their place stand boxes; install one (Noto Sans CJK has "
+            "most), or name a file that ends in .svg or .html, which use the fonts of whoever opens them",
+            MissingLetters,
+            stacklevel=3,
+        )
     data = made.getvalue()
     if suffix == ".html":
         picture = data.decode()[data.decode().index("<svg") :]

@@ -4,6 +4,7 @@
     graph/relations.parquet   relation 0, name "made_by", inverse "inverse of made_by", taxonomic false, edges 1
     graph/edges.parquet       edge 0, head 1, relation 0, tail 0
     graph/evidence.parquet    edge 0, triple "6f1c…", source "salt.md", source_id "09ab…", evidence "Salt is made by …"
+                              (of a file, which has no rows with ids: triple "", source "salt.tsv:3", source_id "")
     graph/manifest.json       counts, and the sha256 of each table
 
 Numbers stand for rows of the other tables, so that any reader of Parquet can join them. A folder without a manifest is
@@ -25,11 +26,13 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kg.graph import Graph, Relation, relations_of
+from kg.load import READERS
 from kg.load_columns import stripped
-from kg.load_graph import graph_of_tables
+from kg.load_graph import TYPED, graph_of_tables, load_stated
 from kg.load_parquet import as_text
+from kg.load_rows import Columns
 from mashbill.errors import InputError, StoreError
-from mashbill.records import Triple
+from mashbill.records import Triple, join_texts
 from mashbill.store import MANIFEST, Stored, file_digest, write_json, write_parquet
 
 TABLES = ("nodes", "relations", "edges", "evidence")
@@ -63,9 +66,14 @@ def save_graph(graph: Graph, place: Path, triples: Sequence[pa.Table] = ()) -> G
         StoreError: when the place holds something else, or cannot be written.
         InputError: for a triple that is no edge of the graph.
     """
+    if place.exists() and not place.is_dir():
+        raise StoreError(f"{place}: is no folder; a graph is several files: name a folder to write them into")
     if (place / MANIFEST).exists() and not is_graph(place):
         raise StoreError(f"{place}: holds something else than a graph; choose another folder")
-    (place / MANIFEST).unlink(missing_ok=True)  # from now on, and until all is there again, it is unfinished
+    try:
+        (place / MANIFEST).unlink(missing_ok=True)  # from now on, and until all is there again, it is unfinished
+    except OSError as error:
+        raise StoreError(f"{place}: cannot be written: {error.strerror or error}; choose another folder") from error
     tables = {
         "nodes": _nodes(graph),
         "relations": _relations(graph),
@@ -97,15 +105,10 @@ def open_graph(
         Relation(name=row["name"], inverse=row["inverse"], taxonomic=row["taxonomic"])
         for row in tables["relations"].to_pylist()
     ]
-    said = relations_of([one.name for one in stored], inverses, taxonomic or frozenset())
-    relations = [
-        Relation(
-            name=one.name,
-            inverse=new.inverse if one.name in (inverses or {}) else one.inverse,
-            taxonomic=one.taxonomic if taxonomic is None else new.taxonomic,
-        )
-        for one, new in zip(stored, said, strict=True)
-    ]
+    # A label that nobody chose is chosen anew: it may be the other side of one that is said now.
+    chosen = {one.name: one.inverse for one in stored if one.inverse != f"inverse of {one.name}"}
+    sorting = frozenset(one.name for one in stored if one.taxonomic) if taxonomic is None else taxonomic
+    relations = relations_of([one.name for one in stored], {**chosen, **(inverses or {})}, sorting)
     names = nodes.column("name").combine_chunks().cast(pa.large_string())
     head, relation, tail = (edges.column(name).to_numpy() for name in ("head", "relation", "tail"))
     tags = nodes.column("tag").combine_chunks().dictionary_encode()
@@ -122,6 +125,32 @@ def evidence_of(place: Path, edge: int) -> list[dict[str, Any]]:
     _manifest(place)
     found = pl.scan_parquet(place / "evidence.parquet").filter(pl.col("edge") == edge).drop("edge").collect()
     return found.to_dicts()
+
+
+def stated(place: Path, columns: Columns | None = None) -> tuple[Graph, list[pa.Table]]:
+    """A graph, and the triples that state its edges with their places, as `save_graph` takes them.
+
+    Of a file each line, of a stored step each row, and of a stored graph its evidence.
+
+    Raises:
+        InputError, StoreError: as `kg.load_graph.load_graph` does.
+    """
+    if not place.is_dir():
+        return load_stated(place, columns)
+    if not is_graph(place) and (place / MANIFEST).is_file():
+        tables = _step_tables(place, ["id", *TYPED, "source", "source_id", "evidence"])
+        return graph_of_tables(tables), tables
+    graph = open_graph(place)
+    evidence = _read(place / "evidence.parquet", _manifest(place), "evidence")
+    edges = evidence.column("edge").to_numpy()
+    relations = pa.array([one.name for one in graph.relations], pa.string())
+    ends = {
+        "head": graph.names.take(graph.head[edges]),
+        "relation": relations.take(graph.relation[edges]),
+        "tail": graph.names.take(graph.tail[edges]),
+    }
+    kept = {name: evidence.column(name) for name in ("source", "source_id", "evidence")}
+    return graph, [pa.table({"id": evidence.column("triple"), **ends, **kept})]
 
 
 def is_graph(place: Path) -> bool:
@@ -141,16 +170,23 @@ def open_folder(place: Path, inverses: Mapping[str, str] | None, taxonomic: froz
     """
     if is_graph(place) or not (place / MANIFEST).is_file():
         return open_graph(place, inverses)
+    return graph_of_tables(_step_tables(place, TYPED), inverses, taxonomic)
+
+
+def _step_tables(place: Path, columns: Sequence[str]) -> list[pa.Table]:
     stored = Stored.open(place)
     if stored.kind is not Triple:
         raise StoreError(f"{place}: holds {stored.manifest.kind} rows; a graph is made of Triple rows")
-    columns = ["head", "relation", "tail", "head_type", "tail_type"]
-    return graph_of_tables([stored.table(index, columns) for index in range(len(stored))], inverses, taxonomic)
+    return [stored.table(index, columns) for index in range(len(stored))]
 
 
 def _manifest(place: Path) -> GraphManifest:
     file = place / MANIFEST
     if not file.is_file():
+        if place.is_dir() and not any((place / f"{name}.parquet").exists() for name in TABLES):
+            files = sorted(one.name for one in place.iterdir() if one.suffix.lower() in READERS)
+            found = f"name one of its files: {join_texts(files, 5)}" if files else "nor a file of triples"
+            raise StoreError(f"{place}: is a folder that holds no stored graph or step; {found}")
         raise StoreError(f"{place}: has no {MANIFEST}: it holds no graph, or writing it did not finish; store it again")
     try:
         return GraphManifest.model_validate_json(file.read_bytes())

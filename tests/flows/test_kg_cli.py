@@ -66,7 +66,9 @@ def test_the_shortest_way_is_said_in_the_direction_it_is_walked() -> None:
         (("path", "g.tsv", "salt", "salt"), "'salt' is both ends; name two nodes"),
         (("show", "g.tsv", "Salt"), "no node is called 'Salt'; did you mean 'salt'?"),
         (("stats", "none.tsv"), "none.tsv: no such file of triples"),
-        (("stats", "triples"), "nothing is stored under runs"),
+        (("stats", "triples"), "triples: no such file or folder, and no stored step: nothing is stored under runs"),
+        (("store", "g.tsv", "g.tsv"), "g.tsv: is no folder"),
+        (("show", "g.tsv", "hospital"), "no node is called 'hospital'; names look like"),
         (("stats", "g.tsv", "--columns", "a,b"), "--columns is 'a,b'; wanted three names with commas between"),
         (("stats", "g.tsv", "--columns", "salt,made,x"), "g.tsv:1: has no column 'made' (did you mean made_by?)"),
         (("plot", "g.tsv", "salt", "--to", "x.doc"), "x.doc: .doc is no kind of picture"),
@@ -80,7 +82,7 @@ def test_what_is_wrong_is_said_on_one_line(arguments: tuple[str, ...], message: 
 
 
 def test_a_stored_graph_and_a_stored_step_are_graphs(tmp_path: Path) -> None:
-    assert said("store", "g.tsv", "G").stdout == "G: 7 nodes, 5 edges, 5 relations\n"
+    assert said("store", "g.tsv", "G").stdout == "G: 7 nodes, 5 edges, 5 relations; 5 places of evidence\n"
     assert said("stats", "G").stdout.splitlines()[0] == said("stats", "g.tsv").stdout.splitlines()[0]
     store(tmp_path / "runs", [Triple.new(head="a", relation="r", tail="b")], step="read_triples")
     assert "→ r → b" in said("show", "read_triples", "a").stdout
@@ -89,6 +91,24 @@ def test_a_stored_graph_and_a_stored_step_are_graphs(tmp_path: Path) -> None:
 def test_a_file_with_named_columns_is_read_by_them(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("to,what,from\nOra,made_by,salt\n")
     assert "→ made_by → Ora" in said("show", "c.csv", "salt", "--columns", "from,what,to").stdout
+
+
+def test_a_name_over_several_lines_is_shown_on_one(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text('head,relation,tail\nsalt,"made\n\tby","Ora\nVenn"\n')
+    assert "made by       1  inverse of made by" in said("stats", "c.csv").stdout
+    assert "→ made by → Ora Venn" in said("show", "c.csv", "salt").stdout
+    assert "→ made by → Ora Venn" in said("path", "c.csv", "salt", "Ora\nVenn").stdout
+
+
+def test_evidence_is_stored_from_its_column(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("head,relation,tail,said\nsalt,made_by,Ora,Ora makes it.\n")
+    shown = said("store", "c.csv", "G", "--evidence", "said").stdout
+    assert shown == "G: 2 nodes, 1 edge, 1 relation; 1 place of evidence\n"
+    from kg.store import evidence_of
+
+    assert [(row["source"], row["evidence"]) for row in evidence_of(tmp_path / "G", 0)] == [
+        ("c.csv:2", "Ora makes it.")
+    ]
 
 
 def test_pictures_are_written_where_they_were_asked_for(tmp_path: Path) -> None:
@@ -108,3 +128,5 @@ def test_umls_is_looked_at_whole() -> None:
     umls = str(Path(os.environ["MASHBILL_DATA"]) / "umls.tsv")
     assert said("stats", umls).stdout.startswith("nodes         135, 0 of them joined to no other")
     assert "location_of" in said("path", umls, "alga", "enzyme").stdout
+    # The example of the page and of the command's help.
+    assert said("path", umls, "alga", "health_care_activity").stdout.startswith("2 hops")

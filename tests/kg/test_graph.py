@@ -96,7 +96,7 @@ def test_a_label_that_is_a_relation_of_the_graph_makes_the_two_inverses_of_each_
 
 @pytest.mark.parametrize("inverses", [{"a": "c", "b": "c"}, {"a": "b", "b": "c"}, {"a": "b", "b": "b"}])
 def test_a_relation_that_would_have_two_inverses_is_refused(inverses: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="a relation of the graph whose own inverse label is .*mend the labels"):
+    with pytest.raises(InputError, match="a relation of the graph whose own inverse label is"):
         relations_of(["a", "b", "c"], inverses)
 
 

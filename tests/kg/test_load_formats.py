@@ -192,6 +192,16 @@ GRAPHML = '<?xml version="1.0"?>\n<graphml xmlns="http://graphml.graphdrawing.or
         ("g.parquet", b"no parquet", "g.parquet: cannot be read as Parquet"),
         ("g.json", "{}", "g.json: is a .json file, which is not read; what is: .csv, .graphml, .nt, .parquet"),
         ("g", "", "is a file without a suffix"),
+        (
+            "g.tsv.gz",
+            "",
+            "is a .gz file, which is not read; what is: .csv, .graphml, .nt, .parquet, .tab, .tsv, .txt; unpack",
+        ),
+        (
+            "g.csv",
+            "a,r,b\n",
+            "name those of head, relation and tail, or say that the first line is a triple (`header: ",
+        ),
         ("g.tsv", "x\ty\nb\tr\tc\n", "g.tsv:1: has 2 columns; wanted three with tabs between"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kg.graph import Graph
-from kg.plot import draw_coverage, draw_neighbourhood, neighbourhood
+from kg.plot import COLOURS, MissingLetters, draw_coverage, draw_neighbourhood, neighbourhood
 from kg.sample import PathSampler
 from mashbill.errors import InputError, SettingsError
 from tests.kg.graphs import graph, star
@@ -69,6 +69,35 @@ def test_no_label_lies_on_another_or_outside(tmp_path: Path, monkeypatch: pytest
     assert all(box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in boxes)
     for at, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[at + 1 :])
+
+
+def test_the_legend_has_every_colour_that_is_used_and_fits(tmp_path: Path) -> None:
+    names = [f"n{at:02d}" for at in range(24)]
+    tags = {name: f"a tag of {at % 12:02d} and more" for at, name in enumerate(names)}
+    one = graph(*(("hub", "r", name) for name in names)).with_tags(tags)
+    path = draw_neighbourhood(one, "hub", tmp_path / "g.svg")
+    shown = texts(path)
+    named = [tag for tag in dict.fromkeys(tags.values()) if any(one.startswith(tag[:18]) for one in shown)]
+    assert 1 < len(named) < 12
+    assert "other tags" in shown
+    # Each named tag has its colour for its two nodes and in the legend; all others are grey.
+    colours = [colour for colour in COLOURS if colour in path.read_text()]
+    assert len(colours) == len(named)
+    few = draw_neighbourhood(graph("hub r a").with_tags({"a": "x"}), "hub", tmp_path / "f.svg")
+    assert "other tags" not in texts(few)
+    assert "it points to: 1 edge" in texts(few)
+
+
+def test_letters_that_no_font_has_are_named_and_left_to_the_reader_of_an_svg(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    # Cuneiform: none of the fonts that are looked for has it.
+    private = graph(("a", "r", "\U00012000 b"))
+    with pytest.warns(MissingLetters, match=r"g\.png: no font here has .*ends in \.svg or \.html"):
+        draw_neighbourhood(private, "a", tmp_path / "g.png")
+    recwarn.clear()
+    draw_neighbourhood(private, "a", tmp_path / "g.svg")
+    assert not recwarn
 
 
 def test_the_same_graph_is_the_same_picture(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from hypothesis import given
 
 from kg.graph import Relation
 from kg.load_graph import graph_of_tables, load_graph
+from kg.load_rows import Columns
 from kg.store import edge_numbers, evidence_of, is_graph, open_graph, save_graph
+from kg.store import stated as stated_in
 from mashbill.errors import InputError, StoreError
 from mashbill.records import Triple, to_table
 from tests.kg.graphs import TRIPLES, Plain, graph, stated
@@ -106,6 +108,48 @@ def test_labels_said_when_it_is_opened_stand_above_those_stored(tmp_path: Path) 
     )
     with pytest.raises(InputError, match="no relation is called 's'"):
         open_graph(tmp_path, {"s": "x"})
+
+
+def places(place: Path) -> list[tuple[str, str, str]]:
+    """What states each edge of a stored graph, in the order of the edges: triple, source and words."""
+    found = [row for edge in range(open_graph(place).edges) for row in evidence_of(place, edge)]
+    return [(row["triple"], row["source"], row["evidence"]) for row in found]
+
+
+def test_a_graph_of_a_file_keeps_the_line_of_each_edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kg.load_graph.ROWS", 2)
+    (tmp_path / "g.csv").write_text("head,relation,tail,said\nb,r,a,B does.\n\n a ,r,b,\nb,r,a,Again.\n")
+    graph_and_rows = stated_in(tmp_path / "g.csv", Columns(evidence="said"))
+    save_graph(graph_and_rows[0], tmp_path / "G", graph_and_rows[1])
+    assert places(tmp_path / "G") == [("", "g.csv:4", ""), ("", "g.csv:2", "B does."), ("", "g.csv:5", "Again.")]
+    # What was stored is stored again as it is: the same bytes.
+    one, rows = stated_in(tmp_path / "G")
+    assert save_graph(one, tmp_path / "H", rows) == save_graph(graph_and_rows[0], tmp_path / "I", graph_and_rows[1])
+
+
+def test_a_graph_of_a_step_keeps_its_rows(tmp_path: Path) -> None:
+    rows = triples("a r b", "b r c", "a r b")
+    one, tables = stated_in(store(tmp_path / "runs", rows, part_rows=2).path)
+    save_graph(one, tmp_path / "G", tables)
+    assert sorted(places(tmp_path / "G")) == sorted((row.id, row.source, row.evidence) for row in rows)
+
+
+def test_labels_said_when_it_is_opened_may_pair_two_relations(tmp_path: Path) -> None:
+    save_graph(graph("a part_of b", "b has_part a", "a r b", r="has_r"), tmp_path)
+    again = open_graph(tmp_path, {"part_of": "has_part"})
+    assert [one.inverse for one in again.relations] == ["part_of", "has_part", "has_r"]
+    assert (again.edges, again.said_once().edges) == (3, 2)
+
+
+def test_a_folder_of_files_and_a_file_in_the_place_of_a_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "b.tsv").write_text("a\tr\tb\n")
+    with pytest.raises(StoreError, match=r"holds no stored graph or step; name one of its files: b\.tsv"):
+        load_graph(tmp_path)
+    with pytest.raises(StoreError, match=r"b\.tsv: is no folder; a graph is several files"):
+        save_graph(graph("a r b"), tmp_path / "b.tsv")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(StoreError, match="no stored graph or step; nor a file of triples"):
+        load_graph(tmp_path / "none")
 
 
 def test_a_stored_step_of_triples_is_a_graph_and_another_is_not(tmp_path: Path) -> None:
