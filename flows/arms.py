@@ -38,10 +38,12 @@ from train.examples import COLUMNS
 from train.identity import checkpoint_dir, student_identity, template_identity
 from train.plan import PlanSpec, build_plan
 from train.plan_manifest import PlanManifest
+from train.recipe import StudentSpec
 from train.render import token_tables
 from train.result import TrainResult
 from train.run import train_student
 from train.supervised_plan import SUPERVISED_FORMAT, build_supervised_plan
+from train.supervision import Supervision, read_supervision
 
 if TYPE_CHECKING:
     from train.evaluate import EvalResult
@@ -93,8 +95,8 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
         }
         evaluations, others = {}, None
         if evaluation is not None:
-            evaluations = await evaluate_arms(kitchen, evaluation, arms)
             tuned = training.supervision if training else None
+            evaluations = await evaluate_arms(kitchen, evaluation, arms, tuned)
             others = await beside(kitchen, evaluation, models_of(kitchen, arms), evaluations, tuned)
         measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others)
         lines = await asyncio.to_thread(write_report, folder, identity, measured)
@@ -132,6 +134,7 @@ def report_identity(
     return {
         "release": release.name,
         "student": student_identity(read_student(kitchen.bill)),
+        "template": template_identity(read_student(kitchen.bill)),
         # In order: each arm is compared with the one before it.
         "arms": [] if training is None else list(training.plans),
         "plans": {} if training is None else {name: fingerprint(plan) for name, plan in training.plans.items()},
@@ -152,6 +155,7 @@ async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: st
         spec,
         training.render,
         student_identity(training.student),
+        template_identity(training.student),
         {stream: one.manifest.fingerprint for stream, one in stored.items()},
         sorted(held_out),
         *_supervised_identity(training),
@@ -172,8 +176,7 @@ def _supervised_identity(training: Training) -> tuple[object, ...]:
     """What else decides a supervised plan; nothing for a plan of texts."""
     if training.supervision is None:
         return ()
-    chat = template_identity(training.student) if training.supervision.template == "chat" else ""
-    return (SUPERVISED_FORMAT, training.supervision, chat)
+    return (SUPERVISED_FORMAT, training.supervision)
 
 
 def _build(
@@ -264,10 +267,12 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
     return Arm(name, manifest, result, streams)
 
 
-async def evaluate_arms(kitchen: Kitchen, evaluation: Evaluation, arms: Mapping[str, Arm]) -> dict[str, EvalResult]:
-    """The base student and every arm, asked the same questions."""
+async def evaluate_arms(
+    kitchen: Kitchen, evaluation: Evaluation, arms: Mapping[str, Arm], tuned: Supervision | None
+) -> dict[str, EvalResult]:
+    """The base student and every arm, asked the same questions; `tuned` is how the arms were."""
     models = models_of(kitchen, arms)
-    return {name: await evaluate_arm(kitchen, evaluation, name, model) for name, model in models.items()}
+    return {name: await evaluate_arm(kitchen, evaluation, name, model, tuned) for name, model in models.items()}
 
 
 def models_of(kitchen: Kitchen, arms: Mapping[str, Arm]) -> dict[str, Path]:
@@ -278,17 +283,28 @@ def models_of(kitchen: Kitchen, arms: Mapping[str, Arm]) -> dict[str, Path]:
     return models
 
 
-async def evaluate_arm(kitchen: Kitchen, evaluation: Evaluation, name: str, model: Path) -> EvalResult:
-    """One student on the questions."""
+async def evaluate_arm(
+    kitchen: Kitchen, evaluation: Evaluation, name: str, model: Path, tuned: Supervision | None
+) -> EvalResult:
+    """One student on the questions; the student before training is asked as the arms are."""
     from train.evaluate import evaluate
 
     kitchen.check()
     spec = evaluation.spec
-    place = fingerprint((file_digest(evaluation.questions), spec))
+    supervision = read_supervision(model) or tuned
+    place = fingerprint(
+        (file_digest(evaluation.questions), spec, supervision, template_identity(StudentSpec(path=model)))
+    )
     folder = "evaluations" if name == BASE else "students"
     who = fingerprint(student_identity(read_student(kitchen.bill))) if name == BASE else model.parent.name
     owner = BASE if name == BASE else f"{kitchen.bill.name}-{name}"
     out = kitchen.root / folder / owner / who / f"evaluation-{place[:12]}"
     return await asyncio.to_thread(
-        evaluate, model, evaluation.questions, spec=spec, hardware=read_hardware(kitchen.settings), out=out
+        evaluate,
+        model,
+        evaluation.questions,
+        spec=spec,
+        supervision=supervision,
+        hardware=read_hardware(kitchen.settings),
+        out=out,
     )

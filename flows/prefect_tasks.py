@@ -78,7 +78,8 @@ async def evaluate_students(release: str) -> list[str]:
         return []
     plans = training.plans if training else {}
     arms = {name: await train_arm(kitchen, Path(release), training, name) for name in plans}
-    return sorted(await evaluate_arms(kitchen, evaluation, arms))
+    tuned = training.supervision if training else None
+    return sorted(await evaluate_arms(kitchen, evaluation, arms, tuned))
 
 
 @task(cache_policy=NO_CACHE)

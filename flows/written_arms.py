@@ -23,9 +23,10 @@ from mashbill.errors import BillError, InputError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import Stored, file_digest, write_bytes
 from train.fidelity import Fidelity, fidelity
-from train.identity import student_identity
+from train.identity import student_identity, template_identity
 from train.predictions import Predictions, of_marked, of_rationales, of_written, read_predictions
 from train.questions import Question, question_of, read_questions
+from train.recipe import StudentSpec
 from train.supervision import Supervision, read_supervision
 from train.write_spec import WriteSpec
 from train.written import judges_of
@@ -55,7 +56,7 @@ async def write_arm(
 
     kitchen.check()
     supervision = read_supervision(model) or tuned
-    place = fingerprint((file_digest(questions), spec, supervision))
+    place = fingerprint((file_digest(questions), spec, supervision, template_identity(StudentSpec(path=model))))
     if name == BASE:
         who = fingerprint(student_identity(read_student(kitchen.bill)))
         out = kitchen.root / "evaluations" / BASE / who / f"written-{place[:12]}"

@@ -1,7 +1,8 @@
 r"""Closed-book evaluation: does the student know what the documents said, without seeing them?
 
 A choice is decided by the likelihood of each option after ``Question: …\nAnswer:``, a short answer by the likelihood
-of the gold answer and by the greedy continuation. `out` gets every question as a row of `questions.parquet`::
+of the gold answer and by the greedy continuation. A student that was tuned on questions is asked as it was tuned. `out`
+gets every question as a row of `questions.parquet`::
 
     {"id": "q1", "kind": "choice", "document": "09ab…", "hops": 1, "answer": "river traffic", "given": "salt",
      "correct": false, "gold_logprob": -2.91, "correct_sum": false, "correct_pmi": true, "chance": 0.25, …}
@@ -24,15 +25,18 @@ import torch
 from mashbill.errors import StoreError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import write_json, write_parquet
+from train.asking import Asking, ByForm, ByText
 from train.eval_spec import Choosing, EvalSpec
 from train.hardware import Hardware
-from train.identity import student_identity
+from train.identity import student_identity, template_identity
 from train.marking import Marked, mark_choice, mark_short
 from train.measures import Measures, Slice, measure, slices_of
+from train.prompt_form import prompt_form
 from train.questions import Question, read_questions
 from train.recipe import StudentSpec
 from train.scoring import Scorer
 from train.student import Student, load_model
+from train.supervision import Supervision, read_supervision
 from train.tokenizer import load_tokenizer
 from train.world import World
 
@@ -101,11 +105,15 @@ def evaluate(
     questions: Path,
     *,
     spec: EvalSpec | None = None,
+    supervision: Supervision | None = None,
     hardware: Hardware | None = None,
     batch_tokens: int = 4096,
     out: Path | None = None,
 ) -> EvalResult:
     """Ask a student (a checkpoint directory, or one in memory) every question of a JSON Lines file.
+
+    `supervision` is how a student is asked that was tuned on questions: what stands beside a checkpoint
+    (`prompting.json`), unless given. A prompt of the spec's own goes before it.
 
     A finished evaluation of the same student, questions and spec in `out` is returned without loading the model.
 
@@ -116,14 +124,21 @@ def evaluate(
     spec = spec or EvalSpec()
     asked = read_questions(questions)
     digest = fingerprint([question.model_dump() for question in asked])
+    if supervision is None and isinstance(student, Path):
+        supervision = read_supervision(student)
+    if spec.prompt:
+        supervision = None
     identity = ""
     if isinstance(student, Path):
-        weights = student_identity(StudentSpec(path=student))
-        identity = fingerprint({"student": weights, "questions": digest, "spec": spec})
+        own = StudentSpec(path=student)
+        who = (student_identity(own), template_identity(own), supervision)
+        identity = fingerprint({"student": who, "questions": digest, "spec": spec})
     if out is not None and identity and (found := _finished(out, identity)):
         return found
     loaded = student if isinstance(student, Student) else Student(load_model(student), load_tokenizer(student))
-    rows = _ask(_scorer(loaded, hardware or Hardware(), batch_tokens), asked, spec)
+    tokenizer = loaded.tokenizer
+    asking = ByText(spec, tokenizer) if supervision is None else ByForm(prompt_form(supervision, tokenizer), tokenizer)
+    rows = _ask(_scorer(loaded, hardware or Hardware(), batch_tokens), asking, asked, spec)
     result = _result(rows, spec.primary, identity, digest, seed=spec.seed)
     if out is not None:
         result.write(out)
@@ -150,22 +165,22 @@ def _scorer(student: Student, hardware: Hardware, batch_tokens: int) -> Scorer:
     return Scorer(student.model, student.tokenizer, batch_tokens)
 
 
-def _ask(scorer: Scorer, questions: Sequence[Question], spec: EvalSpec) -> list[Marked]:
-    prompts = {question.id: spec.prompt.format(question=question.question) for question in questions}
+def _ask(scorer: Scorer, asking: Asking, questions: Sequence[Question], spec: EvalSpec) -> list[Marked]:
     choices = [question for question in questions if question.kind == "choice"]
     shorts = [question for question in questions if question.kind == "short"]
+    said = {question.id: asking.said(question) for question in choices}
     # One call for everything, so that batches are full whatever the mix.
-    requests = [(prompts[question.id], f" {option}") for question in choices for option in question.options]
-    requests += [(spec.prior, f" {option}") for question in choices for option in question.options]
-    requests += [(prompts[question.id], f" {gold}") for question in shorts for gold in question.golds]
-    scores = iter(scorer.scores(requests))
+    requests = asking.answered([(question, one) for question in choices for one in said[question.id]])
+    requests += asking.unasked([one for question in choices for one in said[question.id]])
+    requests += asking.answered([(question, gold) for question in shorts for gold in question.golds])
+    scores = iter(scorer.scored(requests))
     likely = {question.id: [next(scores) for _ in question.options] for question in choices}
     priors = {question.id: [next(scores) for _ in question.options] for question in choices}
     golds = {question.id: [next(scores) for _ in question.golds] for question in shorts}
-    greedy = scorer.greedy([prompts[question.id] for question in shorts], most_tokens=spec.most_tokens)
-    given = dict(zip((question.id for question in shorts), greedy, strict=True))
+    greedy = scorer.greedy(asking.prompts(shorts), most_tokens=spec.most_tokens)
+    given = {question.id: asking.answer(text) for question, text in zip(shorts, greedy, strict=True)}
     return [
-        mark_choice(question, likely[question.id], priors[question.id], spec.primary)
+        mark_choice(question, likely[question.id], priors[question.id], spec.primary, said[question.id])
         if question.kind == "choice"
         else mark_short(question, golds[question.id], given[question.id])
         for question in questions

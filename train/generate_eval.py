@@ -28,7 +28,7 @@ from mashbill.fingerprint import fingerprint, seed_of
 from mashbill.store import write_json, write_parquet
 from train.examples import asked as asked_text
 from train.hardware import Hardware
-from train.identity import student_identity
+from train.identity import student_identity, template_identity
 from train.prompt_form import prompt_form
 from train.questions import Question
 from train.recipe import StudentSpec
@@ -141,8 +141,9 @@ def evaluate_written(
     digest = fingerprint([question.model_dump() for question in questions])
     identity = ""
     if isinstance(student, Path):
-        weights = student_identity(StudentSpec(path=student))
-        identity = fingerprint({"student": weights, "questions": digest, "spec": spec, "supervision": supervision})
+        own = StudentSpec(path=student)
+        who = (student_identity(own), template_identity(own))
+        identity = fingerprint({"student": who, "questions": digest, "spec": spec, "supervision": supervision})
     if out is not None and identity and (found := _finished(out, identity)):
         return found
     loaded = student if isinstance(student, Student) else Student(load_model(student), load_tokenizer(student))

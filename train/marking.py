@@ -58,11 +58,17 @@ class Marked:
     option_logprobs: tuple[float, ...] = ()
 
 
-def mark_choice(question: Question, scores: Sequence[Score], priors: Sequence[Score], primary: Choosing) -> Marked:
-    """Choose among the options in all three ways."""
+def mark_choice(
+    question: Question,
+    scores: Sequence[Score],
+    priors: Sequence[Score],
+    primary: Choosing,
+    said: Sequence[str] = (),
+) -> Marked:
+    """Choose among the options in all three ways; `said` is what was scored for them, where that is not they."""
     options = question.options
     by: dict[Choosing, list[float]] = {
-        "per_character": [score.logprob / len(option) for score, option in zip(scores, options, strict=True)],
+        "per_character": [score.logprob / len(one) for score, one in zip(scores, said or options, strict=True)],
         "sum": [score.logprob for score in scores],
         "pmi": [score.logprob - prior.logprob for score, prior in zip(scores, priors, strict=True)],
     }

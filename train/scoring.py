@@ -8,13 +8,13 @@ causal attention cannot see the padding, so a score does not depend on its neigh
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
+from train.asking import Encoded, encoded
 from train.tokenizer import StudentTokenizer
 
 
@@ -35,69 +35,53 @@ class Scorer:
     batch_tokens: int = 4096
 
     def scores(self, requests: Sequence[tuple[str, str]]) -> list[Score]:
-        """A score for each (prompt, continuation), in the same order; equal requests are computed once."""
+        """A score for each (prompt, continuation), in the same order."""
+        return self.scored(encoded(requests, self.tokenizer))
+
+    def scored(self, requests: Sequence[Encoded]) -> list[Score]:
+        """The same of token ids; equal requests are computed once."""
         unique = list(dict.fromkeys(requests))
-        encoded = self._encode(unique)
-        order = sorted(range(len(unique)), key=lambda index: (-len(encoded[index][0]), index))
-        found: dict[tuple[str, str], Score] = {}
-        for indexes in batches(order, [len(encoded[index][0]) for index in order], self.batch_tokens):
-            for index, score in zip(indexes, self._batch([encoded[index] for index in indexes]), strict=True):
-                found[unique[index]] = score
+        order = sorted(range(len(unique)), key=lambda index: (-len(unique[index][0]), index))
+        found: dict[Encoded, Score] = {}
+        for indexes in batches(order, [len(unique[index][0]) for index in order], self.batch_tokens):
+            own = [unique[index] for index in indexes]
+            found.update(zip(own, self._batch(own), strict=True))
         return [found[request] for request in requests]
 
-    def _encode(self, requests: Sequence[tuple[str, str]]) -> list[tuple[list[int], int]]:
-        """Ids of prompt and continuation together, and where the continuation starts.
-
-        Both are tokenised together and compared with the prompt alone, since a tokenizer may merge across the seam;
-        a token that holds both is scored, so all options of a question are treated alike.
-        """
-        prompts = self.tokenizer.ids([prompt for prompt, _ in requests])
-        wholes = self.tokenizer.ids([prompt + continuation for prompt, continuation in requests])
-        encoded = []
-        for prompt, whole in zip(prompts, wholes, strict=True):
-            shared = sum(
-                1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(prompt, whole, strict=False))
-            )
-            begin = self.tokenizer.begin
-            ids = [*begin, *whole]
-            # The first token of all has nothing before it, so it cannot be scored.
-            encoded.append((ids, max(len(begin) + shared, 1)))
-        return encoded
-
     @torch.inference_mode()
-    def _batch(self, encoded: Sequence[tuple[list[int], int]]) -> list[Score]:
-        width = max(len(ids) for ids, _ in encoded)
-        padded = [ids + [self.tokenizer.pad] * (width - len(ids)) for ids, _ in encoded]
+    def _batch(self, requests: Sequence[Encoded]) -> list[Score]:
+        width = max(len(ids) for ids, _ in requests)
+        padded = [[*ids] + [self.tokenizer.pad] * (width - len(ids)) for ids, _ in requests]
         inputs = torch.tensor(padded, device=self.model.device)
-        first = min(start for _, start in encoded)
+        first = min(start for _, start in requests)
         # Logits for the positions that predict a continuation alone: a vocabulary of 49,152 is most of the memory.
         logits = self.model(input_ids=inputs, use_cache=False, logits_to_keep=width - first + 1).logits[:, :-1]
         targets = inputs[:, first:]
         picked = logits.float().log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1).double().cpu()
         scores = []
-        for line, (ids, start) in enumerate(encoded):
+        for line, (ids, start) in enumerate(requests):
             own = picked[line, start - first : len(ids) - first]
             scores.append(Score(float(own.sum()), len(own)))
         return scores
 
     @torch.inference_mode()
-    def greedy(self, prompts: Sequence[str], *, most_tokens: int = 24) -> list[str]:
-        """The first line of the greedy continuation of each prompt."""
-        unique = list(dict.fromkeys(prompts))
-        encoded = [[*self.tokenizer.begin, *ids] for ids in self.tokenizer.ids(unique)]
-        order = sorted(range(len(unique)), key=lambda index: (-len(encoded[index]), index))
-        lengths = [len(encoded[index]) + most_tokens for index in order]
-        found: dict[str, str] = {}
+    def greedy(self, prompts: Sequence[Sequence[int]], *, most_tokens: int = 24) -> list[str]:
+        """The greedy continuation of each prompt, given as token ids."""
+        asked = [tuple(prompt) for prompt in prompts]
+        unique = list(dict.fromkeys(asked))
+        order = sorted(range(len(unique)), key=lambda index: (-len(unique[index]), index))
+        lengths = [len(unique[index]) + most_tokens for index in order]
+        found: dict[tuple[int, ...], str] = {}
         for indexes in batches(order, lengths, self.batch_tokens):
-            texts = self._generate([encoded[index] for index in indexes], most_tokens)
-            found.update(zip((unique[index] for index in indexes), texts, strict=True))
-        return [found[prompt] for prompt in prompts]
+            own = [unique[index] for index in indexes]
+            found.update(zip(own, self._generate(own, most_tokens), strict=True))
+        return [found[prompt] for prompt in asked]
 
-    def _generate(self, encoded: Sequence[list[int]], most_tokens: int) -> list[str]:
-        width = max(len(ids) for ids in encoded)
+    def _generate(self, prompts: Sequence[tuple[int, ...]], most_tokens: int) -> list[str]:
+        width = max(len(ids) for ids in prompts)
         # On the left here: all rows must end where generation starts.
-        padded = [[self.tokenizer.pad] * (width - len(ids)) + ids for ids in encoded]
-        mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in encoded]
+        padded = [[self.tokenizer.pad] * (width - len(ids)) + [*ids] for ids in prompts]
+        mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts]
         with own_settings_aside(self.model):
             made = self.model.generate(
                 input_ids=torch.tensor(padded, device=self.model.device),
@@ -107,8 +91,7 @@ class Scorer:
                 eos_token_id=self.tokenizer.ends,
                 pad_token_id=self.tokenizer.pad,
             )
-        texts = [self.tokenizer.decode(row[width:].tolist()) for row in made]
-        return [text.strip().partition("\n")[0].strip() for text in texts]
+        return [self.tokenizer.decode(row[width:].tolist()) for row in made]
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ example, the one that is furthest behind its share of tokens next. All views of 
 
 The loss of a step is the weighted mean over its sequences of each sequence's mean over its learned tokens. So a long
 rationale weighs what a short answer does, and the two parts of ``multitask`` are alpha and 1 - alpha of the loss
-whatever their lengths (2305.02301, equation 3). Of m rationales of one question, in whatever streams, each weighs 1/m: a question that was
-answered in many ways counts once, and every way is still seen in every epoch, which sampling one of them would not do.
+whatever their lengths (2305.02301, equation 3). Of m rationales of one question, in whatever streams, each weighs 1/m:
+a question that was answered in many ways counts once, and every way is still seen in every epoch, which sampling one of
+them would not do.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from mashbill.errors import InputError, StoreError
+from train.asking import ByText
 from train.compare import compare
 from train.eval_spec import EvalSpec
 from train.evaluate import EvalResult, evaluate
@@ -154,8 +155,12 @@ def test_greedy_answers_do_not_depend_on_the_batch(taught: TrainResult, tokenize
     from train.student import load_model
 
     scorer = Scorer(load_model(taught.model_dir).eval(), tokenizer)
-    prompts = [f"Question: {question}\nAnswer:" for question in FACTS]
-    assert scorer.greedy(prompts) == [scorer.greedy([prompt])[0] for prompt in prompts] == OPTIONS
+    ids = ByText(EvalSpec(), tokenizer).prompts(
+        [Question(id=one, kind="short", question=one, answer="?") for one in FACTS]
+    )
+    together, alone = scorer.greedy(ids), [scorer.greedy([one])[0] for one in ids]
+    assert together == alone
+    assert [text.split("\n")[0].strip() for text in together] == OPTIONS
 
 
 def test_the_three_ways_to_choose_differ_where_they_should() -> None:

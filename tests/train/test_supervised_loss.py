@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -144,7 +145,7 @@ def weights_of(folder: Path) -> list[float]:
 
 def test_a_question_weighs_one_whatever_streams_it_stands_in(tokenizer: StudentTokenizer, tmp_path: Path) -> None:
     """Two teachers pooled as two streams are as one teacher that was asked more often."""
-    pooled = {"one": worked(4, each=3), "two": worked(4, seed=5), "alone": questions(2)}
+    pooled: dict[str, list[Any]] = {"one": worked(4, each=3), "two": worked(4, seed=5), "alone": questions(2)}
     plan(pooled, tokenizer, supervision("answer_only"), tmp_path, shares={"one": 3, "two": 1, "alone": 1},
          max_repetitions=1, when_exhausted="stop", tokens=10**6)  # fmt: skip
     held = weights_of(tmp_path)

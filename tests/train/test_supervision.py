@@ -130,10 +130,10 @@ def test_the_prompt_of_use_is_the_prompt_of_training(tokenizer: StudentTokenizer
 
 
 def test_the_plain_prompt_is_the_one_that_evaluation_asks_by_default(tokenizer: StudentTokenizer) -> None:
-    from train.eval_spec import EvalSpec
+    from train.eval_spec import PROMPT
 
     prompt = prompt_form(supervision(), tokenizer).prompt(Asked("Who led?"))
-    assert prompt == EvalSpec().prompt.format(question="Who led?")
+    assert prompt == PROMPT.format(question="Who led?")
 
 
 def test_full_cot_is_the_rationale_then_the_answer(tokenizer: StudentTokenizer) -> None:
