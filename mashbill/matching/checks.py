@@ -47,7 +47,7 @@ ARITHMETIC_REASONS: Final = ("wrong_arithmetic", "unread_equation", "nothing_to_
 def reason_of(verdict: Verdict) -> str:
     """The countable reason of a verdict that is no pass; empty for a pass.
 
-    >>> reason_of(Verdict("numeric", "fail", "wrong_answer: 71 is not 72"))
+    >>> reason_of(Verdict(name="numeric", outcome="fail", detail="wrong_answer: 71 is not 72"))
     'wrong_answer'
     """
     return "" if verdict.passed else verdict.detail.partition(":")[0]
@@ -67,6 +67,7 @@ def check_answer(
     With an empty `answer` the final answer of the trace is taken. With `allowed` (the labels of a classification), an
     answer that is none of them is ``answer_not_allowed``, gold or no gold.
 
+    >>> from mashbill.matching import matcher
     >>> check_answer("", "72", matcher("numeric"), trace="48 + 24 = 72. The answer is 72 clips.").outcome
     'pass'
     """

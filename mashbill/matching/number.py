@@ -101,7 +101,7 @@ def read_number(text: str, *, decimal: Decimal = ".", words: bool = True) -> Num
 
     >>> read_number("3 1/2 hours")
     Number(value=Fraction(7, 2), unit='hour')
-    >>> read_number("between 3 and 4").reason
+    >>> read_number("at least 3").reason
     'a_bound'
     """
     if len(text) > MOST_CHARS:
