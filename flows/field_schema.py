@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import functools
 import inspect
 import itertools
 import types
@@ -96,11 +97,17 @@ def field_docstrings(cls: type[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if dataclasses.is_dataclass(base):
-            found |= dict(_docstrings(base))
+            found |= _docstrings(base)
     return found
 
 
-def _docstrings(cls: type[Any]) -> Iterator[tuple[str, str]]:
+@functools.cache
+def _docstrings(cls: type[Any]) -> dict[str, str]:
+    """Those of a class alone; kept, since finding its source takes milliseconds and every field of every step asks."""
+    return dict(_read_docstrings(cls))
+
+
+def _read_docstrings(cls: type[Any]) -> Iterator[tuple[str, str]]:
     try:
         source = inspect.getsource(cls)
     except (OSError, TypeError):
