@@ -109,7 +109,13 @@ class FewShot:
         if self.shots and not (self.written or self.bank):
             raise ValueError(f"shots is {self.shots} but there is nothing to show; give `written` or a `bank`")
         if self.bank:
-            object.__setattr__(self, "bank_digest", bank_digest(read_bank(Path(self.bank))))
+            bank = read_bank(Path(self.bank))
+            object.__setattr__(self, "bank_digest", bank_digest(bank))
+            if self.shots and self.people and not (self.written or any(one.human for one in bank)):
+                raise ValueError(
+                    f"people is {self.people}, but none of the examples is by people; write one in `written`, or set "
+                    "people: 0 to show a model its own alone"
+                )
 
     def choose(self, keys: Sequence[str], record: Record | None = None) -> Shown:
         """The examples for a prompt about these keys: people's first, then the others, the nearest last.

@@ -14,6 +14,7 @@ superintelligence" (arXiv 2507.13966), whose two graders come from different fam
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class Case:
             ("reasoning", self.trace),
             ("answer", self.answer),
         )
-        return "\n\n".join(f"<{tag}>\n{_inside(text, tag)}\n</{tag}>" for tag, text in parts if text.strip())
+        return "\n\n".join(f"<{tag}>\n{_inside(text)}\n</{tag}>" for tag, text in parts if text.strip())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +203,9 @@ def roles(*lists: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(role for names in lists for role in names if role != MAIN))
 
 
-def _inside(text: str, tag: str) -> str:
-    # Material that closes its own tag would go on as if it were the prompt.
-    return text.strip().replace(f"</{tag}>", f"< /{tag}>")
+_TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|options|right_answer|reasoning|answer)\s*>)", re.IGNORECASE)
+
+
+def _inside(text: str) -> str:
+    # Material that closes its tag would go on as if it were the prompt; one that opens another could forge the answer.
+    return _TAG.sub("(", text.strip())

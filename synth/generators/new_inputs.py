@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from pydantic import BaseModel, Field
 from rapidfuzz.distance import LCSseq
@@ -27,7 +28,9 @@ from mashbill.fingerprint import seed_of
 from mashbill.generator_run import reject_of
 from mashbill.records import QA, Reject, from_table, to_table
 from mashbill.step import DatasetGenerator, PartOutput, Parts, settle
+from mashbill.store import Stored
 from mashbill.words import words
+from synth.rationale_language import length_of
 from synth.rationale_prompts import question_text
 from synth.templates import check_places, fill
 
@@ -72,7 +75,7 @@ class NewInputs(DatasetGenerator[QA, QA]):
     near: float = NEAR
     """From this likeness on, 0 to 1, a new question is one that is there already."""
     min_words: int = 4
-    """Words of a question at least."""
+    """Words of a question at least; characters where a script has no spaces."""
     most_prompts: int | None = None
     """Prompts before it is given up; null takes four times those that would do if all they gave were new."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=1500)
@@ -118,6 +121,10 @@ class NewInputs(DatasetGenerator[QA, QA]):
             made, asked = made + len(rows), asked + len(numbers)
             yield PartOutput(kept=to_table(rows, QA), rejects=to_table(rejects, Reject))
 
+    def report(self, source: Stored, made: Stored) -> dict[str, Any]:
+        """For the manifest: how many were wanted and made; `most_prompts` may end it before."""
+        return {"wanted": self.count, "made": made.manifest.counts.kept}
+
     def _seeds(self, parts: Parts) -> list[QA]:
         found: dict[str, QA] = {}
         for table in parts:
@@ -151,7 +158,7 @@ class NewInputs(DatasetGenerator[QA, QA]):
             made=answer.made(),
         )
         text = question_text(row.question, (), row.context)
-        count = len(row.question.split())
+        count = length_of(row.question)
         if count < self.min_words:
             return BadReply(
                 "too_short", f"{count} words, at least {self.min_words} wanted", text=text, asks=answer.keys

@@ -108,15 +108,15 @@ class TeacherRationale(Drawing, Checking, Generator[QA, Rationale]):
     async def _hinted(self, record: QA, ask: Ask, gold: Sequence[str]) -> list[Attempt]:
         hint = hint_of(self.hint, gold[0])
         drawn = await self.attempts(record, ask, gold, hint=hint, draws=self.hint_draws)
-        attempts = [self._unleaked(self.checked(one, record)) for one in drawn]
+        attempts = [self._unleaked(self.checked(one, record), gold[0]) for one in drawn]
         for grading in (self.grading, self.faithfulness):
             attempts = await self.all_graded(attempts, record, gold, grading, ask)
         return attempts
 
-    def _unleaked(self, attempt: Attempt) -> Attempt:
+    def _unleaked(self, attempt: Attempt, answer: str) -> Attempt:
         if not attempt.usable or attempt.worked is None:
             return attempt
-        found = hint_leak(f"{attempt.worked.rationale}\n{attempt.worked.answer}", self.hint)
+        found = hint_leak(f"{attempt.worked.rationale}\n{attempt.worked.answer}", self.hint, answer)
         return attempt.rejected("hint_leaked", found) if found else attempt.passed("hint_hidden")
 
     def _row(

@@ -66,7 +66,7 @@ def test_the_nearest_and_most_useful_are_shown_with_a_floor_of_peoples(tmp_path:
 
 def test_the_question_itself_is_never_its_own_example(tmp_path: Path) -> None:
     own = [example(SALT.question.upper() + "!"), example("A retelling", parents=("q", SALT.id)), BANK[1]]
-    shown = FewShot(shots=3, bank=bank(tmp_path, own)).choose([SALT.question], SALT)
+    shown = FewShot(shots=3, people=0, bank=bank(tmp_path, own)).choose([SALT.question], SALT)
     assert shown.ids == (BANK[1].id,)
 
 
