@@ -105,7 +105,7 @@ def _columns(said: str, header: bool | None) -> Columns:
 @contextlib.contextmanager
 def drawn() -> Iterator[None]:
     """Says on one line of the error stream which letters a picture could not show."""
-    from kg.plot import MissingLetters
+    from kg.plot_figure import MissingLetters
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MissingLetters)
@@ -193,7 +193,7 @@ def _way(edges: Iterable[Edge]) -> Text:
 
 def render_coverage(graph: Graph, sampling: Sampling, to: Path) -> None:
     """Draw paths from balanced and from uniform sources, print what each covers, and draw both."""
-    from kg.plot import draw_coverage
+    from kg.plot_coverage import draw_coverage
     from kg.sample import PathSampler, check_numbers
 
     try:

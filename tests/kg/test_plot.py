@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from kg.graph import Graph
-from kg.plot import COLOURS, MissingLetters, draw_coverage, draw_neighbourhood, neighbourhood
+from kg.plot import draw_neighbourhood, neighbourhood
+from kg.plot_coverage import draw_coverage
+from kg.plot_figure import COLOURS, MissingLetters
 from kg.sample import PathSampler
 from mashbill.errors import InputError, SettingsError
 from tests.kg.graphs import graph, star
