@@ -34,10 +34,15 @@ BULLET = 512
 """NeMo Curator's bullets; the hyphen is none of them."""
 END_MARK = 1024
 """C4's ends of a line: . ? ! and the two straight quotation marks."""
+PUNCTUATION = 2048
+"""Category P."""
+AFFIX = 4096
+"""What spaCy takes off the ends of a word by itself: punctuation of sentences, brackets, quotation marks, icons."""
 
 BOUND = 0x32400
 """Code points above are symbols, but for the variation selectors, which are marks: nothing is assigned there yet."""
 
+AFFIXES = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧—–"
 BULLETS = "•‣⁃⁌⁍∙○●◘◦⦾⦿"
 UNSPACED_SCRIPTS = (
     *((0x0E00, 0x0EFF), (0x0F00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x19E0, 0x19FF), (0x1A20, 0x1AAF)),
@@ -46,50 +51,17 @@ UNSPACED_SCRIPTS = (
     (0x20000, 0x323AF),
 )
 """Thai, Lao, Tibetan, Burmese, Khmer, Tai Tham, Han and kana; Korean puts spaces between words."""
-SENTENCE_ENDS = (
-    *(0x21, 0x2E, 0x3F, 0x589, 0x61D, 0x61E, 0x61F, 0x6D4, 0x700, 0x701, 0x702, 0x7F9, 0x837, 0x839, 0x83D, 0x83E),
-    *(
-        0x964,
-        0x965,
-        0x104A,
-        0x104B,
-        0x1362,
-        0x1367,
-        0x1368,
-        0x166E,
-        0x1735,
-        0x1736,
-        0x17D4,
-        0x17D5,
-        0x17D6,
-        0x17D9,
-        0x17DA,
-    ),
-    *(0x1803, 0x1809, 0x1944, 0x1945, 0x1AA8, 0x1AA9, 0x1AAA, 0x1AAB, 0x1B5A, 0x1B5B, 0x1B5E, 0x1B5F, 0x1B7D, 0x1B7E),
-    *(0x1C3B, 0x1C3C, 0x1C7E, 0x1C7F, 0x203C, 0x203D, 0x2047, 0x2048, 0x2049, 0x2E2E, 0x2E3C, 0x2E53, 0x2E54, 0x3002),
-    *(0xA4FF, 0xA60E, 0xA60F, 0xA6F3, 0xA6F7, 0xA876, 0xA877, 0xA8CE, 0xA8CF, 0xA92F, 0xA9C8, 0xA9C9, 0xAA5D, 0xAA5E),
-    *(0xAA5F, 0xAAF0, 0xAAF1, 0xABEB, 0xFE52, 0xFE56, 0xFE57, 0xFF01, 0xFF0E, 0xFF1F, 0xFF61, 0x10A56, 0x10A57),
-    *(0x10F55, 0x10F56, 0x10F57, 0x10F58, 0x10F59, 0x10F86, 0x10F87, 0x10F88, 0x10F89, 0x11047, 0x11048, 0x110BE),
-    *(0x110BF, 0x110C0, 0x110C1, 0x11141, 0x11142, 0x11143, 0x111C5, 0x111C6, 0x111CD, 0x111DE, 0x111DF, 0x11238),
-    *(0x11239, 0x1123B, 0x1123C, 0x112A9, 0x1144B, 0x1144C, 0x115C2, 0x115C3, *range(0x115C9, 0x115D8), 0x11641),
-    *(0x11642, 0x1173C, 0x1173D, 0x1173E, 0x11944, 0x11946, 0x11A42, 0x11A43, 0x11A9B, 0x11A9C, 0x11C41, 0x11C42),
-    *(
-        0x11EF7,
-        0x11EF8,
-        0x11F43,
-        0x11F44,
-        0x16A6E,
-        0x16A6F,
-        0x16AF5,
-        0x16B37,
-        0x16B38,
-        0x16B44,
-        0x16E98,
-        0x1BC9F,
-        0x1DA88,
-    ),
-)
-"""As FineWeb's code lists them: the property less the closing punctuation that may follow an end."""
+SENTENCE_ENDS = """
+    21 2e 3f 589 61d 61e 61f 6d4 700 701 702 7f9 837 839 83d 83e 964 965 104a 104b 1362 1367 1368 166e 1735 1736
+    17d4 17d5 17d6 17d9 17da 1803 1809 1944 1945 1aa8 1aa9 1aaa 1aab 1b5a 1b5b 1b5e 1b5f 1b7d 1b7e 1c3b 1c3c 1c7e
+    1c7f 203c 203d 2047 2048 2049 2e2e 2e3c 2e53 2e54 3002 a4ff a60e a60f a6f3 a6f7 a876 a877 a8ce a8cf a92f a9c8
+    a9c9 aa5d aa5e aa5f aaf0 aaf1 abeb fe52 fe56 fe57 ff01 ff0e ff1f ff61 10a56 10a57 10f55 10f56 10f57 10f58 10f59
+    10f86 10f87 10f88 10f89 11047 11048 110be 110bf 110c0 110c1 11141 11142 11143 111c5 111c6 111cd 111de 111df
+    11238 11239 1123b 1123c 112a9 1144b 1144c 115c2 115c3 115c9 115ca 115cb 115cc 115cd 115ce 115cf 115d0 115d1
+    115d2 115d3 115d4 115d5 115d6 115d7 11641 11642 1173c 1173d 1173e 11944 11946 11a42 11a43 11a9b 11a9c 11c41
+    11c42 11ef7 11ef8 11f43 11f44 16a6e 16a6f 16af5 16b37 16b38 16b44 16e98 1bc9f 1da88
+"""
+"""Code points, as FineWeb's code lists them."""
 
 
 @functools.cache
@@ -101,8 +73,9 @@ def table() -> Flags:
     for first, last in UNSPACED_SCRIPTS:
         part = flags[first : last + 1]
         part[(part & (LETTER | MARK | NUMBER)) != 0] |= UNSPACED
-    flags[list(SENTENCE_ENDS)] |= SENTENCE_END
+    flags[[int(code, 16) for code in SENTENCE_ENDS.split()]] |= SENTENCE_END
     flags[[ord(mark) for mark in BULLETS]] |= BULLET
+    flags[[ord(mark) for mark in AFFIXES]] |= AFFIX
     flags[[ord(mark) for mark in ".?!\"'"]] |= END_MARK
     flags.setflags(write=False)
     return flags
@@ -113,7 +86,11 @@ def _flags(char: str) -> int:
     if char.isspace():
         return SPACE
     found = 0 if category[0] in "PSC" else REAL
-    if category[0] == "L":
+    if category[0] == "P":
+        found |= PUNCTUATION
+    elif category == "So":
+        found |= AFFIX
+    elif category[0] == "L":
         found |= LETTER | (UPPER if category == "Lu" else 0)
     elif category[0] == "M":
         found |= MARK

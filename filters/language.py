@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.measured import Remembered, measured
+from filters.rule import named
 from filters.words import char_count
 from mashbill.errors import BillError
-from mashbill.records import Document
+from mashbill.records import Record
 from mashbill.step import Filter
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Language(Filter[Document]):
+class Language(Filter[Record]):
     """Keeps the languages named, by fastText's two- or three-letter codes."""
 
+    column: str = "text"
     keep: tuple[str, ...] = ("en",)
     min_score: float = 0.65
     """How sure the guess must be, from 0 to 1."""
@@ -54,23 +56,27 @@ class Language(Filter[Document]):
         if wrong:
             raise BillError(f"language codes are two or three lower-case letters, e.g. en, de, zh; found {wrong}")
 
+    def columns(self) -> tuple[str, ...]:
+        """The column it reads."""
+        return (self.column,)
+
     def reasons(self) -> dict[str, pl.Expr]:
         """Reason -> True where the row must go."""
         guess = self._guess()
-        told = char_count("text") >= self.min_chars
+        told = char_count(self.column) >= self.min_chars
         reasons = {
             "language_not_kept": told & (guess["wanted"] == 0.0),
             "language_unsure": told & (guess["score"] < self.min_score),
         }
-        return reasons if self.keep_undetermined else {**reasons, "language_undetermined": ~told}
+        return named(self.column, reasons if self.keep_undetermined else {**reasons, "language_undetermined": ~told})
 
     def scores(self) -> dict[str, pl.Expr]:
         """How sure the best guess is, whatever language it names; 0 where the text is too short to tell."""
-        told = char_count("text") >= self.min_chars
-        return {"language_score": pl.when(told).then(self._guess()["score"]).otherwise(0.0)}
+        told = char_count(self.column) >= self.min_chars
+        return named(self.column, {"language_score": pl.when(told).then(self._guess()["score"]).otherwise(0.0)})
 
     def _guess(self) -> dict[str, pl.Expr]:
-        return measured(_measurement(self.keep, self.min_chars, self.read_chars), "text", ["wanted", "score"])
+        return measured(_measurement(self.keep, self.min_chars, self.read_chars), self.column, ["wanted", "score"])
 
 
 @functools.cache

@@ -79,11 +79,11 @@ def read(
         histogram[:] = 0
         row = totals[text]
         word_bounds[text], line_bounds[text] = word, line
-        at, last = start[text], end[text]
+        at: Any = start[text]
+        last: Any = end[text]
         line_start[line], line_word[line] = at, word
-        wide = np.int64(0)  # characters that are not ASCII
+        more: Any = np.int64(0)  # bytes beyond the first of a character
         line_from = np.int64(0)
-        dots = np.int64(0)
         inside = False
         flags = chars = first = np.int64(0)
         value, power = _ZERO, _ONE
@@ -93,17 +93,19 @@ def read(
                 code, width = np.int64(byte), np.int64(1)
                 flag = np.int64(table[code])
                 histogram[code] += 1
-                if code == 46:
-                    dots += 1
-                elif dots:
-                    row[ELLIPSES] += dots // 3
-                    dots = 0
+                if inside and not flag & SPACE:
+                    # Nearly every byte comes this way.
+                    value += (np.uint64(byte) + _ONE) * power
+                    power *= _BYTE_BASE
+                    chars += 1
+                    flags |= flag
+                    at += 1
+                    continue
             else:
                 code, width = decoded(data, at, last)
                 flag = flags_of(table, code)
-                wide += 1
-                row[ELLIPSES] += dots // 3 + (code == 0x2026)
-                dots = 0
+                more += width - 1
+                row[ELLIPSES] += code == 0x2026
                 row[LETTERS] += (flag & LETTER) != 0
                 row[UPPERS] += (flag & UPPER) != 0
                 row[DIGITS] += (flag & DIGIT) != 0
@@ -122,14 +124,15 @@ def read(
                         stop = at
                         if code == 10 and at > start[text] and data[at - 1] == 13:
                             kind, stop = RETURN_NEWLINE, at - 1
-                        seen = at - start[text] if wide == 0 else _ascii(histogram) + wide - 1
+                        seen = at - start[text] - (more - width + 1)
                         line_end[line], line_break[line] = stop, kind
                         line_chars[line] = seen - line_from - (kind == RETURN_NEWLINE)
                         line += 1
                         line_start[line], line_word[line], line_from = at + width, word, seen + 1
             else:
                 if not inside:
-                    inside, first, chars, flags = True, at, np.int64(0), np.int64(0)
+                    inside, first = True, at
+                    chars = flags = np.int64(0)
                     value, power = _ZERO, _ONE
                 chars += 1
                 flags |= flag
@@ -141,9 +144,10 @@ def read(
             word_start[word], word_end[word], word_hash[word] = first, last, mixed(value)
             word_chars[word], word_flags[word] = chars, flags
             word += 1
-        row[ELLIPSES] += dots // 3
+        if histogram[46] > 2:
+            row[ELLIPSES] += _dots(data, start[text], last)
         _add_ascii(histogram, row)
-        row[CHARS] = _ascii(histogram) + wide
+        row[CHARS] = last - start[text] - more
         if line_start[line] < last or end[text] == start[text]:
             line_end[line], line_break[line], line_chars[line] = last, END, row[CHARS] - line_from
             line += last > start[text]
@@ -152,11 +156,15 @@ def read(
 
 
 @compiled
-def _ascii(histogram: Any) -> Any:
-    total = np.int64(0)
-    for code in range(128):
-        total += histogram[code]
-    return total
+def _dots(data: Any, at: Any, last: Any) -> Any:
+    """How often three full stops follow each other, none counted twice."""
+    found: Any = np.int64(0)
+    run: Any = np.int64(0)
+    for place in range(at, last):
+        run = run + 1 if data[place] == 46 else 0
+        if run == 3:
+            found, run = found + 1, 0
+    return found
 
 
 @compiled
@@ -175,3 +183,23 @@ def _add_ascii(histogram: Any, row: Any) -> Any:
     row[SPACES] = histogram[8] + histogram[9] + histogram[10] + histogram[13] + histogram[32]
     row[BRACES] = histogram[123]
     row[BRACKETS] += histogram[40] + histogram[41] + histogram[91] + histogram[93] + histogram[123] + histogram[125]
+
+
+@compiled
+def read_spans(data: Any, start: Any, end: Any, table: Any, value: Any, chars: Any, flags: Any) -> None:
+    """The hash, characters and flags of words whose places are known."""
+    for word in range(len(start)):
+        total, power = _ZERO, _ONE
+        size = flag = np.int64(0)
+        at, last = start[word], end[word]
+        while at < last:
+            code, width = np.int64(data[at]), np.int64(1)
+            if code >= 128:
+                code, width = decoded(data, at, last)
+            flag |= flags_of(table, code)
+            size += 1
+            for place in range(at, at + width):
+                total += (np.uint64(data[place]) + _ONE) * power
+                power *= _BYTE_BASE
+            at += width
+        value[word], chars[word], flags[word] = mixed(total), size, flag

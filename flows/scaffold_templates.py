@@ -205,6 +205,7 @@ streams:
 curate:                          # for every stream; mashbill ls filters, mashbill ls dataset-steps
   - length: {min_words: 20}
   - refusals
+  - template_leftovers
   - exact_dedup
 
 rejects: {share: 0.9}            # stop when more than this share is rejected

@@ -169,6 +169,10 @@ class Filter(Step, Generic[In]):
     The contract: a filter looks at one row at a time, so filtering twice is filtering once, and order does not matter.
     """
 
+    def columns(self) -> Sequence[str]:
+        """The columns it reads that its record type does not promise; checked before any work."""
+        return ()
+
     def reasons(self) -> dict[str, pl.Expr]:
         """Reason -> True where the row must go."""
         raise TypeError(f"{type(self).__name__} has no `reasons`")
@@ -373,6 +377,15 @@ def conform(frame: pl.DataFrame, kind: type[Record]) -> pa.Table:
     return frame.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
 
 
+def _refuse_columns(step: Filter[Any], written: type[Record], writer: str) -> None:
+    names = schema_of(written).names
+    if missing := [column for column in step.columns() if column not in names]:
+        raise ChainError(
+            f"{step.name} reads the column {missing[0]!r}, but {writer} gives {written.__name__}, whose columns are "
+            f"{', '.join(names)}; name one of them in its fields"
+        )
+
+
 def chain(steps: Sequence[Step], reads: type[Record] | None = None) -> type[Record] | None:
     """Check that each step reads what the one before writes; return what the last one writes.
 
@@ -386,6 +399,8 @@ def chain(steps: Sequence[Step], reads: type[Record] | None = None) -> type[Reco
                 f"{step.name} reads {step.reads.__name__} but {writer} gives {written.__name__}; "
                 "put a step between that turns one into the other, or take one of them out"
             )
+        if isinstance(step, Filter) and written is not None:
+            _refuse_columns(step, written, writer)
         if step.writes is not Record and not isinstance(step, Filter):
             written = step.writes
         writer = step.name

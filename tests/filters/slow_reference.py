@@ -7,37 +7,53 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+from filters import code_points
+from filters.curator_ratios import POLICIES, URL
 
-
-STRIP = "".join(chr(code) for code in range(0x3001) if re.match(f"[{SPACE}]", chr(code)))
-
-
-def words_of(text: str) -> list[str]:
-    return re.findall(f"[^{SPACE}]+", text)
+BULLETS = "•‣⁃⁌⁍∙○●◘◦⦾⦿"
+MARKS = ("...", "[...]", "…", "(...)", "[…]", "-»", "read more..", "read more")
+SENTENCE_ENDS = frozenset(chr(int(code, 16)) for code in code_points.SENTENCE_ENDS.split())
 
 
 def is_symbol(char: str) -> bool:
     return unicodedata.category(char)[0] in "PSC"
 
 
-def quality(text: str, stop_words: Sequence[str]) -> dict[str, float]:
-    words = words_of(text)
-    real = [word for word in words if not all(is_symbol(char) for char in word)]
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    bullets = sum(line.lstrip(STRIP).startswith(("•", "-")) for line in lines)
-    ends = sum(line.rstrip(STRIP).endswith(("...", "…")) for line in lines)
+def share(part: float, whole: float) -> float:
+    return part / max(whole, 1)
+
+
+def curator_quality(text: str, stop_words: Sequence[str]) -> dict[str, float]:
+    words, lines = text.split(), [line for line in text.split("\n") if line.strip()]
+    signs = sum(word in MARKS or len(re.findall("#+", word)) / len(word) > 0.5 for word in words)
     return {
-        "gopher_words": len(real),
-        "gopher_mean_word_chars": sum(map(len, real)) / len(real) if real else 0.0,
-        "gopher_hash_ratio": text.count("#") / len(words) if words else 0.0,
-        "gopher_ellipsis_ratio": (text.count("...") + text.count("…")) / len(words) if words else 0.0,
-        "gopher_bullet_lines": bullets / len(lines) if lines else 0.0,
-        "gopher_ellipsis_lines": ends / len(lines) if lines else 0.0,
-        "gopher_letter_words": sum(any(c.isalpha() for c in w) for w in words) / len(words) if words else 0.0,
-        "gopher_stop_words": len(set(stop_words) & set(words)),
+        "words": len(words),
+        "mean_word_chars": share(sum(map(len, words)), len(words)),
+        "sign_words": share(signs, len(words)),
+        "bullet_lines": share(sum(line.strip()[0] in BULLETS for line in lines), len(lines)),
+        "ellipsis_lines": share(sum(ascii_lower(line.strip()).endswith(MARKS) for line in lines), len(lines)),
+        "letter_words": share(sum(any(c.isalpha() for c in w) for w in words), len(words)),
+        "stop_words": sum(word in stop_words for word in words),
+    }
+
+
+def ascii_lower(text: str) -> str:
+    return "".join(char.lower() if char.isascii() else char for char in text)
+
+
+def datatrove_quality(text: str, stop_words: Sequence[str], words: Sequence[str] | None = None) -> dict[str, float]:
+    words = text.split() if words is None else words
+    real = [word for word in words if not all(is_symbol(char) for char in word)]
+    lines = text.splitlines()
+    return {
+        "words": len(real),
+        "mean_word_chars": share(sum(map(len, real)), len(real)),
+        "hashes": share(text.count("#"), len(words)),
+        "ellipses": share(text.count("...") + text.count("…"), len(words)),
+        "bullet_lines": share(sum(line.lstrip().startswith(("•", "-")) for line in lines), len(lines)),
+        "ellipsis_lines": share(sum(line.rstrip().endswith(("...", "…")) for line in lines), len(lines)),
+        "letter_words": share(sum(any(c.isalpha() for c in w) for w in words), len(words)),
+        "stop_words": len(set(stop_words) & set(words)),
     }
 
 
@@ -52,16 +68,17 @@ def duplicates(elements: Sequence[str]) -> tuple[int, int]:
     return count, chars
 
 
-def top_chars(words: Sequence[str], n: int, *, once: bool = False) -> int:
-    """`once`: count an n-gram that occurs once, as datatrove does."""
-    grams = Counter(" ".join(words[i : i + n]) for i in range(len(words) - n + 1))
+def top_gram(words: Sequence[str], n: int) -> tuple[str, int]:
+    """The most frequent n-gram, the earliest of several, and how often; nothing where none comes twice."""
+    grams = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
     if not grams:
-        return 0
+        return "", 0
     gram, count = grams.most_common(1)[0]
-    return len(gram) * count if once or count > 1 else 0
+    return (" ".join(gram), count) if count > 1 else ("", 0)
 
 
-def duplicate_chars(words: Sequence[str], n: int) -> int:
+def stepped_over(words: Sequence[str], n: int) -> int:
+    """Characters of duplicate n-grams as datatrove counts them."""
     seen: set[tuple[str, ...]] = set()
     chars = at = 0
     while at + n <= len(words):
@@ -75,33 +92,77 @@ def duplicate_chars(words: Sequence[str], n: int) -> int:
     return chars
 
 
-def repetition(text: str) -> dict[str, float]:
-    words, size = words_of(text), max(len(text), 1)
-    lines = [line for line in text.split("\n") if line]
-    paragraphs = [part for part in re.split(r"\n{2,}", text.strip(STRIP)) if part]
+def overlapping(words: Sequence[str], n: int) -> int:
+    """Characters of duplicate n-grams as NeMo Curator counts them."""
+    seen: set[tuple[str, ...]] = set()
+    chars = old = 0
+    for at in range(len(words) - n + 1):
+        gram = tuple(words[at : at + n])
+        if gram in seen:
+            chars += sum(map(len, gram[old:])) + min(n - old, n - 1)
+            old = n
+        seen.add(gram)
+        old = max(old - 1, 0)
+    return chars
+
+
+def curator_repetition(text: str) -> dict[str, float]:
+    words, size = text.split(), len(text)
+    lines, paragraphs = [line for line in text.split("\n") if line.strip()], text.split("\n\n")
     (line_count, line_chars), (part_count, part_chars) = duplicates(lines), duplicates(paragraphs)
+    tops = {n: top_gram(words, n)[0] for n in (2, 3, 4)}
     return {
-        "duplicate_lines": line_count / max(len(lines), 1),
-        "duplicate_paragraphs": part_count / max(len(paragraphs), 1),
-        "duplicate_line_chars": line_chars / size,
-        "duplicate_paragraph_chars": part_chars / size,
-        **{f"top_{n}_gram_chars": top_chars(words, n) / size for n in (2, 3, 4)},
-        **{f"duplicate_{n}_gram_chars": duplicate_chars(words, n) / size for n in range(5, 11)},
+        "duplicate_lines": share(line_count, len(lines)),
+        "duplicate_paragraphs": share(part_count, len(paragraphs)),
+        "duplicate_line_chars": share(line_chars, len("".join(lines))),
+        "duplicate_paragraph_chars": share(part_chars, len("".join(paragraphs))),
+        **{
+            f"top_{n}_gram_chars": share(size - len(text.replace(gram, "") if gram else text), size)
+            for n, gram in tops.items()
+        },
+        **{f"duplicate_{n}_gram_chars": share(overlapping(words, n), size) for n in range(5, 11)},
     }
 
 
-def datatrove_repetition(text: str) -> dict[str, float]:
-    """The shares as datatrove 0.10's filter has them, with `words_of` as its word splitter, on a stripped text."""
-    words = words_of(text)
-    lines, line_chars = duplicates(re.split("\n+", text))
-    parts, part_chars = duplicates(re.split(r"\n{2,}", text.strip()))
+def datatrove_repetition(text: str, words: Sequence[str] | None = None) -> dict[str, float]:
+    words, size = text.split() if words is None else words, len(text)
+    lines, paragraphs = re.split("\n+", text) if text else [], re.split(r"\n{2,}", text.strip())
+    (line_count, line_chars), (part_count, part_chars) = duplicates(lines), duplicates(paragraphs)
+    tops = {n: top_gram(words, n) for n in (2, 3, 4)}
     return {
-        "duplicate_lines": lines / len(re.split("\n+", text)),
-        "duplicate_paragraphs": parts / len(re.split(r"\n{2,}", text.strip())),
-        "duplicate_line_chars": line_chars / len(text),
-        "duplicate_paragraph_chars": part_chars / len(text),
-        **{f"top_{n}_gram_chars": top_chars(words, n, once=True) / len(text) for n in (2, 3, 4)},
-        **{f"duplicate_{n}_gram_chars": duplicate_chars(words, n) / len(text) for n in range(5, 11)},
+        "duplicate_lines": share(line_count, len(lines)),
+        "duplicate_paragraphs": share(part_count, len(paragraphs)),
+        "duplicate_line_chars": share(line_chars, size),
+        "duplicate_paragraph_chars": share(part_chars, size),
+        **{f"top_{n}_gram_chars": share(len(gram) * count, size) for n, (gram, count) in tops.items()},
+        **{f"duplicate_{n}_gram_chars": share(stepped_over(words, n), size) for n in range(5, 11)},
+    }
+
+
+def fineweb(text: str, words: Sequence[str] | None = None) -> dict[str, float]:
+    words, lines = text.split() if words is None else words, [line for line in text.split("\n") if line.strip()]
+    return {
+        "lines": len(lines),
+        "stopped_lines": share(sum(line[-1] in SENTENCE_ENDS for line in lines), len(lines)),
+        "short_lines": share(sum(len(line) <= 30 for line in lines), len(lines)),
+        "duplicate_chars": share(duplicates(lines)[1], len(text.replace("\n", ""))),
+        "newlines_per_word": share(text.count("\n"), len(words)),
+    }
+
+
+def curator_ratios(text: str) -> dict[str, float]:
+    lines, paragraphs, size = [line for line in text.split("\n") if line.strip()], text.split("\n\n"), len(text)
+    policies = [any(phrase in ascii_lower(part) for phrase in POLICIES) for part in paragraphs]
+    lorem = any("lorem ipsum" in ascii_lower(part) for part in paragraphs)
+    return {
+        "not_plain": share(size - len(re.findall("[a-zA-Z0-9\n?!,.]", text)), size),
+        "digits": share(sum(unicodedata.category(char) == "Nd" for char in text), size),
+        "url_chars": share(sum(map(len, re.findall(URL, text))), size),
+        "white_space": share(sum(char in "\t\n\r\b " for char in text), size),
+        "brackets": share(sum(char in "{}⟨⟩[]()" for char in text), size),
+        "policy_paragraphs": 1.0 if lorem else sum(policies) / len(policies),
+        "unended_lines": share(sum(not line.strip().endswith((".", "?", "!", '"', "'")) for line in lines), len(lines)),
+        "longest_word": max(map(len, text.split()), default=0),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -45,7 +46,7 @@ def scored(document: Document, **scores: float) -> Document:
     return replace(document, scores=tuple(Score(name=name, value=value) for name, value in scores.items()))
 
 
-def judge(step: Filter[Document], texts: Sequence[str]) -> list[str]:
+def judge(step: Filter[Any], texts: Sequence[str]) -> list[str]:
     """The reason of each text, "" where it is kept; all reasons and scores in one query, as the runtime does it."""
     frame = pl.DataFrame({"text": list(texts)}, schema={"text": pl.String})
     reasons = step.reasons()
@@ -60,7 +61,7 @@ def judge(step: Filter[Document], texts: Sequence[str]) -> list[str]:
     return found.select(first.alias("first")).collect()["first"].to_list()
 
 
-def numbers(step: Filter[Document], texts: Sequence[str]) -> dict[str, list[float]]:
+def numbers(step: Filter[Any], texts: Sequence[str]) -> dict[str, list[float]]:
     """Every score of every text."""
     frame = pl.DataFrame({"text": list(texts)}, schema={"text": pl.String})
     return frame.lazy().select(**step.scores()).collect().to_dict(as_series=False)

@@ -1,129 +1,206 @@
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import Literal
+
+import polars as pl
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from filters.c4 import C4
+from filters.chunk import Question, asked
+from filters.curator_ratios import CuratorRatios
+from filters.fineweb import Fineweb
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
-from filters.repetition import repetition
+from filters.questions import FineWebLines, Quality, Repetition
+from mashbill.errors import BillError
+from mashbill.records import Record
+from mashbill.step import Filter
 from tests.filters import slow_reference as slow
 from tests.filters.support import judge, numbers
 from tests.filters.texts import real_texts, repetitive, texts, wild
 
+STOP = GopherQuality().stop_words
 PROSE = (
     "The salt guild of Veylund was founded in 1702 by nineteen families who held the pans along the northern shore. "
     "Each of them paid a tithe to the harbour master, and in return their boats were allowed to leave before dawn. "
     "When the river silted up, most of the younger people left for the towns, but the ledgers were kept with care."
 )
+Definitions = Literal["curator", "datatrove"]
 
 
 def close(found: dict[str, list[float]], wanted: list[dict[str, float]], prefix: str = "") -> None:
-    for name, values in found.items():
-        assert values == pytest.approx([row[name.removeprefix(prefix)] for row in wanted], abs=1e-12), name
+    for name in wanted[0] if wanted else ():
+        assert found[prefix + name] == pytest.approx([row[name] for row in wanted], abs=1e-12), name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(repetitive | wild)
-def test_quality_counts_as_the_definition_says(text: str) -> None:
-    step = GopherQuality()
-    close(numbers(step, [text]), [slow.quality(text, step.stop_words)])
+def test_quality_counts_as_each_definition_says(text: str) -> None:
+    close(numbers(GopherQuality(), [text]), [slow.curator_quality(text, STOP)], "gopher_")
+    theirs = slow.datatrove_quality(text, STOP)
+    close(numbers(GopherQuality(definitions="datatrove"), [text]), [theirs], "gopher_")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(texts, texts)
-def test_repetition_counts_as_the_definition_says(one: str, two: str) -> None:
+def test_repetition_counts_as_each_definition_says(one: str, two: str) -> None:
     both = [one, two, one]
-    close(numbers(GopherRepetition(), both), [slow.repetition(text) for text in both], "gopher_")
+    close(numbers(GopherRepetition(), both), [slow.curator_repetition(text) for text in both], "gopher_")
+    theirs = [slow.datatrove_repetition(text) for text in both]
+    close(numbers(GopherRepetition(definitions="datatrove"), both), theirs, "gopher_")
+
+
+@settings(max_examples=100, deadline=None)
+@given(repetitive | wild)
+def test_lines_and_ratios_count_as_the_definitions_say(text: str) -> None:
+    close(numbers(Fineweb(), [text]), [slow.fineweb(text)], "fineweb_")
+    close(numbers(CuratorRatios(), [text]), [slow.curator_ratios(text)], "curator_")
 
 
 def test_real_text_counts_as_the_definitions_say() -> None:
-    some = real_texts(120)
-    close(numbers(GopherRepetition(), some), [slow.repetition(text) for text in some], "gopher_")
-    close(numbers(GopherQuality(), some), [slow.quality(text, GopherQuality().stop_words) for text in some])
+    some = real_texts(40)
+    close(numbers(GopherQuality(), some), [slow.curator_quality(text, STOP) for text in some], "gopher_")
+    close(numbers(GopherRepetition(), some), [slow.curator_repetition(text) for text in some], "gopher_")
+    theirs = [slow.datatrove_repetition(text) for text in some]
+    close(numbers(GopherRepetition(definitions="datatrove"), some), theirs, "gopher_")
+    close(numbers(Fineweb(), some), [slow.fineweb(text) for text in some], "fineweb_")
 
 
-def test_on_stripped_text_the_shares_are_datatroves_except_for_grams_that_occur_once() -> None:
-    for text in (text.strip() for text in real_texts(60)):
-        theirs = slow.datatrove_repetition(text)
-        ours = {name: float(values[0]) for name, values in repetition(pa.array([text], pa.large_string())).items()}
-        for name, share in ours.items():
-            if share == 0.0 and name.startswith("top"):
-                n = int(name.split("_")[1])
-                assert slow.top_chars(slow.words_of(text), n) == 0
-            else:
-                assert share == pytest.approx(theirs[name])
+WORDS = st.lists(st.sampled_from(["salt", "of", "the", ".", "…", "#", "日本", "x y", ""]), max_size=40)
 
 
-def test_chunks_do_not_show() -> None:
-    some = ["a b a b " * 3, "", "x\n\nx", "日本 日本 " * 100_000, "a b\na b"]
-    whole = repetition(pa.array(some, pa.large_string()))
-    for place, text in enumerate(some):
-        alone = repetition(pa.array([text], pa.large_string()))
-        assert {name: values[place] for name, values in whole.items()} == {n: v[0] for n, v in alone.items()}
-    sliced = repetition(pa.array(["gone", *some], pa.large_string()).slice(1))
-    assert {n: v.tolist() for n, v in sliced.items()} == {n: v.tolist() for n, v in whole.items()}
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(texts, WORDS), min_size=1, max_size=4))
+def test_words_of_a_column_take_the_place_of_words_split_at_white_space(rows: list[tuple[str, list[str]]]) -> None:
+    frame = pl.DataFrame(rows, schema={"text": pl.String, "tokens": pl.List(pl.String)}, orient="row")
+
+    def found(question: Question, names: list[str]) -> dict[str, list[float]]:
+        return frame.select(**asked("text", "tokens", question, names)).to_dict(as_series=False)
+
+    quality, repetition, lines = Quality(STOP, "datatrove"), Repetition(definitions="datatrove"), FineWebLines()
+    wanted = [slow.datatrove_quality(text, STOP, [word for word in words]) for text, words in rows]
+    close(found(quality, quality.names()), wanted)
+    close(found(repetition, repetition.names()), [slow.datatrove_repetition(text, words) for text, words in rows])
+    close(found(lines, lines.names()), [slow.fineweb(text, words) for text, words in rows])
+
+
+def test_a_column_of_something_else_than_words_is_refused() -> None:
+    frame = pl.DataFrame({"text": ["a b"], "tokens": ["a b"]})
+    with pytest.raises(Exception, match="'tokens' holds String, not lists of words"):
+        frame.select(**GopherQuality(words="tokens").scores())
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "definitions"),
+    [
+        ("gopher_too_few_words", "the tithe of salt " * 12, "curator"),
+        ("gopher_too_many_words", "the salt of Veylund and its tithe to them " * 11_200, "curator"),
+        ("gopher_words_too_short", "to a b " * 30, "curator"),
+        ("gopher_words_too_long", "saltmeasurement tithecollection of harbourmastership and " * 12, "curator"),
+        ("gopher_too_many_sign_words", PROSE + " #" * 30, "curator"),
+        ("gopher_too_many_hashes", PROSE + " #" * 30, "datatrove"),
+        ("gopher_too_many_ellipses", PROSE.replace("the", "the..."), "datatrove"),
+        ("gopher_too_many_bullet_lines", "\n".join("  • " + word for word in PROSE.split()), "curator"),
+        ("gopher_too_many_bullet_lines", "\n".join("  - " + word for word in PROSE.split()), "datatrove"),
+        (
+            "gopher_too_many_ellipsis_lines",
+            "\n".join(["we have the salt of the town and of the sea that we…"] * 6),
+            "curator",
+        ),
+        ("gopher_too_few_letter_words", PROSE + " 1702" * 40, "curator"),
+        ("gopher_too_few_stop_words", "salt guild harbour tithe ledger river " * 10, "curator"),
+        ("gopher_too_few_stop_words", "the salt guild harbour tithe the ledger river " * 10, "datatrove"),
+    ],
+)
+def test_each_rule_of_quality(reason: str, text: str, definitions: Definitions) -> None:
+    step = GopherQuality(definitions=definitions)
+    assert judge(step, [text, PROSE]) == [reason, ""]
 
 
 @pytest.mark.parametrize(
     ("reason", "text"),
     [
-        ("gopher_too_few_words", "the tithe of salt " * 12),
-        ("gopher_too_many_words", "the salt of Veylund and its tithe to them " * 11_200),
-        ("gopher_words_too_short", "to a b " * 30),
-        ("gopher_words_too_long", "saltmeasurement tithecollection of harbourmastership and " * 12),
-        ("gopher_too_many_hashes", PROSE + " #" * 30),
-        ("gopher_too_many_ellipses", PROSE.replace("the", "the...")),
-        ("gopher_too_many_bullet_lines", "\n".join("  - " + word for word in PROSE.split())),
-        ("gopher_too_many_ellipsis_lines", "\n".join(["we have the salt of the town and of the sea that we…"] * 6)),
-        ("gopher_too_few_letter_words", PROSE + " 1702" * 40),
-        ("gopher_too_few_stop_words", "guild salt tithe boat river " * 11),
-        ("", PROSE),
+        ("gopher_duplicate_lines", "salt\nfish\nsalt\nsalt\n" + PROSE),
+        ("gopher_duplicate_line_chars", "\n".join([PROSE, PROSE, *"abcdef"])),
+        ("gopher_top_2_gram_chars", "the guild " * 30 + PROSE.replace(". ", ".\n")),
+        ("gopher_duplicate_10_gram_chars", " ".join(PROSE.split()[:12]) + " " + PROSE),
     ],
 )
-def test_each_quality_reason(reason: str, text: str) -> None:
-    assert judge(GopherQuality(), [text]) == [reason]
+def test_each_sort_of_repetition(reason: str, text: str) -> None:
+    step = GopherRepetition(max_top_grams=((2, 0.2),), max_duplicate_grams=((10, 0.1),))
+    assert judge(step, [text, PROSE]) == [reason, ""]
 
 
-LONG = "a much longer line than all the others, and so on"
+def test_a_share_at_the_limit_stays() -> None:
+    lines = "\n".join(["alpha", "beta", "gamma", "alpha"])
+    at = GopherRepetition(
+        max_duplicate_lines=0.25, max_duplicate_line_chars=1, max_top_grams=(), max_duplicate_grams=()
+    )
+    assert judge(at, [lines]) == [""]
 
 
-def lines(count: int, of: str = "line") -> list[str]:
-    return [f"{of} {number} says {number * 7} things" for number in range(count)]
+CHINESE = "盐业公会于一七零二年由十九个家族创立。他们在北岸拥有盐田。" * 8
+STACK: list[Filter[Record]] = [GopherQuality(), GopherRepetition(), Fineweb(), C4()]
 
 
-@pytest.mark.parametrize(
-    ("reason", "text"),
-    [
-        ("gopher_duplicate_lines", "\n".join([*lines(3), "x", "x", "x"])),
-        ("gopher_duplicate_paragraphs", "\n\n".join([*lines(5), "x", "x", "x", "x"]).replace("\n\nx", "\n\n\nx")),
-        ("gopher_duplicate_line_chars", "\n".join([*lines(3), LONG, LONG])),
-        ("gopher_top_2_gram_chars", "salt guild " * 3 + " ".join(f"w{n}" for n in range(8))),
-        ("", PROSE),
-        ("", "nothing occurs twice here"),
-    ],
-)
-def test_repetition_reasons(reason: str, text: str) -> None:
-    step = GopherRepetition(max_duplicate_lines=1.0) if "paragraphs" in reason else GopherRepetition()
-    assert judge(step, [text]) == [reason]
+def test_rules_about_words_say_nothing_of_a_script_without_spaces() -> None:
+    assert judge(GopherQuality(), [CHINESE]) == [""]
+    assert numbers(GopherQuality(), [CHINESE, PROSE])["gopher_unspaced"] == [1.0, 0.0]
+    assert judge(C4(), [CHINESE]) == [""]
+    assert judge(GopherQuality(unsegmented="reject"), [CHINESE, PROSE]) == ["gopher_unsegmented", ""]
+    assert judge(Fineweb(unsegmented="reject"), [CHINESE]) == ["fineweb_unsegmented"]
 
 
-@pytest.mark.parametrize("n", [2, 3, 4])
-def test_each_top_gram_reason(n: int) -> None:
-    step = GopherRepetition(max_top_grams=((n, 0.1),), max_duplicate_grams=())
-    gram = " ".join("abcd"[:n])
-    fill = [f"w{i}" for i in range(9)]
-    assert judge(step, [f"{gram} {' '.join(fill[:3])} {gram}", " ".join(fill)]) == [f"gopher_top_{n}_gram_chars", ""]
+def test_with_words_given_the_rules_hold_for_any_script() -> None:
+    frame = pl.DataFrame({"text": [CHINESE], "tokens": [list(CHINESE)]})
+    step = GopherQuality(words="tokens", min_mean_word_chars=3)
+    hits = frame.select(**step.reasons()).row(0, named=True)
+    assert hits["gopher_words_too_short"]
+    assert not hits["gopher_too_few_words"]
 
 
-@pytest.mark.parametrize("n", [5, 6, 7, 8, 9, 10])
-def test_each_duplicate_gram_reason(n: int) -> None:
-    step = GopherRepetition(max_top_grams=(), max_duplicate_grams=((n, 0.1),))
-    gram = " ".join("abcdefghij"[:n])
-    assert judge(step, [f"{gram} x {gram}", f"{gram} x {gram[:-2]}"]) == [f"gopher_duplicate_{n}_gram_chars", ""]
+def test_right_to_left_text_is_split_and_counted_like_any_other() -> None:
+    arabic = "تأسست نقابة الملح عام ١٧٠٢ على يد تسع عشرة عائلة"
+    found = numbers(GopherQuality(), [arabic])
+    assert found["gopher_words"] == [len(arabic.split())]
+    assert found["gopher_letter_words"] == [1 - 1 / len(arabic.split())]
 
 
-def test_nulls_and_nothing() -> None:
-    assert judge(GopherRepetition(), []) == []
-    assert judge(GopherQuality(), ["", "\n", " \n\n "]) == ["gopher_too_few_words"] * 3
-    assert judge(GopherQuality(min_words=0, min_mean_word_chars=0, min_letter_words=0, min_stop_words=0), [""]) == [""]
+@pytest.mark.parametrize("text", ["", " ", "\n\n\n", "\x00", "\ufffd\ufffd", "\x1c", "a"])
+def test_nearly_nothing_has_a_reason_and_numbers(text: str) -> None:
+    assert judge(GopherQuality(), [text]) == ["gopher_too_few_words"]
+    for step in STACK:
+        assert all(value == value for (value,) in numbers(step, [text]).values())
+
+
+def test_a_null_is_judged_as_an_empty_text() -> None:
+    frame = pl.DataFrame({"text": [None, PROSE]}, schema={"text": pl.String})
+    for step in STACK:
+        for name, number in frame.select(**step.scores()).to_dict(as_series=False).items():
+            assert number[0] == numbers(step, [""])[name][0]
+
+
+def test_answers_name_their_column() -> None:
+    step = GopherQuality(column="answer")
+    assert all(name.startswith("answer_gopher_") for name in (*step.reasons(), *step.scores()))
+    frame = pl.DataFrame({"answer": [PROSE]})
+    assert frame.select(**step.scores())["answer_gopher_words"].to_list() == [len(PROSE.split())]
+
+
+def test_limits_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(BillError, match=r"max_bullet_lines.*share"):
+        GopherQuality(max_bullet_lines=90)
+    with pytest.raises(BillError, match="min_words 9 is above max_words 8"):
+        GopherQuality(min_words=9, max_words=8)
+    with pytest.raises(BillError, match="n goes from 1"):
+        GopherRepetition(max_top_grams=((0, 0.1),))
+    with pytest.raises(BillError, match="both 'text'"):
+        Fineweb(words="text")
+    with pytest.raises(BillError, match="max_unspaced"):
+        C4(max_unspaced=2)
+    with pytest.raises(BillError, match="share"):
+        CuratorRatios(max_digits=15.0)
+    with pytest.raises(BillError, match="65; at most 64"):
+        GopherQuality(stop_words=tuple(map(str, range(65))))

@@ -5,6 +5,7 @@ import pytest
 from filters.language import Language, detector, guess, guesses
 from filters.length import Length
 from filters.refusals import Refusals
+from filters.template_leftovers import TemplateLeftovers
 from mashbill.errors import BillError
 from tests.filters.support import judge, numbers
 
@@ -154,15 +155,47 @@ def test_refusals_are_found(text: str) -> None:
 
 @pytest.mark.parametrize("text", LEFT)
 def test_leftovers_are_found(text: str) -> None:
-    assert judge(Refusals(), [text]) == ["template_leftover"]
+    assert judge(TemplateLeftovers(), [text]) == ["template_leftover"]
 
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_ordinary_prose_stays(text: str) -> None:
     assert judge(Refusals(), [text]) == [""]
+    assert judge(TemplateLeftovers(), [text]) == [""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "As given in the context, the guild sold salt.",
+        "What year is mentioned in the provided passage?",
+        "According to the given text, the river silted up.",
+        "The passage does not say who founded it.",
+        "Based on the information provided, it was salt.",
+    ],
+)
+def test_a_context_that_the_reader_does_not_have_is_a_leftover(text: str) -> None:
+    assert judge(TemplateLeftovers(), [text]) == ["context_leftover"]
+    assert judge(TemplateLeftovers(context=False), [text]) == [""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "As stated in the charter, the guild sold salt.",
+        "In the context of the tithe, salt was money.",
+        "The text of the ledger states the price.",
+        "They were found in the passage to the north.",
+        "According to the document of 1702, salt was dear.",
+    ],
+)
+def test_other_texts_may_be_spoken_of(text: str) -> None:
+    assert judge(TemplateLeftovers(), [text]) == [""]
 
 
 def test_slots_and_patterns_of_ones_own() -> None:
-    assert judge(Refusals(slots=("guild",)), ["the {guild} and", "the {text} and"]) == ["template_leftover", ""]
-    assert judge(Refusals(slots=()), ["the {text} and", "[NAME]"]) == ["", "template_leftover"]
+    one, other = "the {guild} and", "the {text} and"
+    assert judge(TemplateLeftovers(slots=("guild",)), [one, other]) == ["template_leftover", ""]
+    assert judge(TemplateLeftovers(slots=()), [other, "[NAME]"]) == ["", "template_leftover"]
+    assert judge(TemplateLeftovers(patterns=("^TODO",)), ["TODO: salt"]) == ["template_leftover"]
     assert judge(Refusals(patterns=("^No comment",)), ["No comment.", "He had no comment."]) == ["refusal", ""]

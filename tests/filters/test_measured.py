@@ -1,28 +1,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from filters.gopher_repetition import GopherRepetition, measurement
+from filters import chunk
+from filters.c4 import C4
+from filters.fineweb import Fineweb
+from filters.gopher_quality import GopherQuality
+from filters.gopher_repetition import GopherRepetition
+from filters.length import Length
 from filters.measured import REMEMBERED, Remembered, measured, texts_of
+from filters.reading import Reading, read_in_chunks
+from mashbill.records import Record
+from mashbill.step import Filter
 
 
 def lengths(texts: pa.LargeStringArray) -> Mapping[str, np.ndarray]:
     return {"length": np.array([len(text) for text in texts.to_pylist()], dtype=np.float64)}
 
 
-def test_a_stack_measures_each_batch_once() -> None:
-    step = GopherRepetition()
-    remembered = measurement((2, 3, 4), (5, 6, 7, 8, 9, 10))
-    before = remembered.texts_measured
+def test_rules_of_a_stack_read_each_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counting(texts: pa.LargeStringArray) -> Iterator[Reading]:
+        read.append(len(texts))
+        return read_in_chunks(texts)
+
+    monkeypatch.setattr("filters.chunk.read_in_chunks", counting)
+    steps: list[Filter[Record]] = [GopherQuality(), GopherRepetition(), Fineweb(), C4()]
     frame = pl.DataFrame({"text": [f"only in this test {number}" for number in range(100)]})
-    frame.lazy().with_columns(**step.reasons()).with_columns(**step.scores()).collect()
-    assert remembered.texts_measured == before + 100
+    hits = [one.alias(f"reason {name}") for step in steps for name, one in step.reasons().items()]
+    frame.lazy().with_columns(
+        *hits, *[one.alias(name) for step in steps for name, one in step.scores().items()]
+    ).collect()
+    assert sum(read) == 100
 
 
 def test_the_streaming_engine_gives_the_same() -> None:
@@ -30,6 +46,32 @@ def test_the_streaming_engine_gives_the_same() -> None:
     frame = pl.DataFrame({"text": [f"a b c {number % 7} a b c\nx\nx" for number in range(5000)]})
     query = frame.lazy().select(**step.scores())
     assert query.collect(engine="streaming").equals(query.collect())
+
+
+def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = ["a b a b " * 3, "", "x\n\nx", "日本 日本 " * 1000, "a b\na b"] * 3
+    frame = pl.DataFrame({"text": some, "tokens": [text.split() for text in some]})
+    for step in (GopherRepetition(), GopherRepetition(definitions="datatrove", words="tokens")):
+        whole = frame.select(**step.scores())
+        monkeypatch.setattr("filters.chunk.CHUNK_BYTES", 10)
+        monkeypatch.setattr("filters.chunk.read_in_chunks", lambda texts: read_in_chunks(texts, 10))
+        # Other bytes, so that no answer is remembered.
+        again = pl.DataFrame({"text": [*some, "z"], "tokens": [*(text.split() for text in some), ["z"]]})
+        assert again.select(**step.scores()).head(len(some)).equals(whole)
+        monkeypatch.undo()
+
+
+def test_a_batch_that_was_forgotten_is_read_again_with_the_same_answers() -> None:
+    step = Length(min_words=1)
+    frames = [pl.DataFrame({"text": ["salt " * number]}) for number in range(3 * chunk.REMEMBERED)]
+    for _ in range(2):
+        assert [frame.select(**step.scores())["words"][0] for frame in frames] == list(range(len(frames)))
+
+
+def test_an_empty_table_has_no_numbers() -> None:
+    frame = pl.DataFrame(schema={"text": pl.String, "tokens": pl.List(pl.String)})
+    for step in (C4(), GopherRepetition(words="tokens")):
+        assert frame.select(**step.scores()).height == 0
 
 
 def test_another_batch_is_measured_anew_and_old_ones_are_forgotten() -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters.c4 import C4
+from filters.curator_ratios import CuratorRatios
+from filters.fineweb import Fineweb
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
 from filters.length import Length
 from filters.refusals import Refusals
+from filters.template_leftovers import TemplateLeftovers
+from filters.truncated import Truncated
 from mashbill.filter_stack import apply_filters
 from mashbill.records import Document, to_table
 from mashbill.step import Filter
@@ -20,12 +26,17 @@ from tests.filters.support import doc
 from tests.filters.test_gopher import PROSE
 from tests.filters.texts import texts
 
-STACK: list[Filter[Document]] = [
+STACK: list[Filter[Any]] = [
     Length(min_chars=3, max_words=30),
     Refusals(),
+    TemplateLeftovers(),
     Language(min_score=0.3),
     GopherQuality(min_words=5, min_stop_words=0),
     GopherRepetition(),
+    Fineweb(min_stopped_lines=0),
+    C4(min_sentences=1),
+    CuratorRatios(),
+    Truncated(sentence=False),
 ]
 
 

@@ -28,8 +28,37 @@ TOKENS = [
     "a.b",
     "to",
     "🧂",
+    "salt.",
+    "[1]",
+    "(...)",
+    "##",
+    "Read More",
+    "⦿x",
+    "เกลือ",
+    "http://a.b/c",
+    "{x}",
 ]
-GAPS = [" ", " ", " ", "  ", "\n", "\n\n", "\n\n\n", "\t", "\u00a0", "\u3000", "\u2003", "\x85", " \n \n", "\r\n"]
+GAPS = [
+    " ",
+    " ",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "\n\n\n",
+    "\t",
+    "\u00a0",
+    "\u3000",
+    "\u2003",
+    "\x85",
+    " \n \n",
+    "\r\n",
+    "\r",
+    "\x1c",
+    "\u2028",
+    "\n\n\n\n",
+    "\x0b",
+]
 
 repetitive = st.builds(
     lambda pairs, ends: ends[0] + "".join(token + gap for token, gap in pairs) + ends[1],
