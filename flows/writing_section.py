@@ -80,12 +80,21 @@ def read_validation(section: Section, bill: Bill, questions: Path | None) -> Pat
     if "validation" not in section:
         return None
     path = _file(section.at("validation"), bill)
-    chosen_by, tested = read_questions(path), [] if questions is None else read_questions(questions)
-    if both := _in_both(chosen_by, tested):
-        section.at("validation").fail(
-            f"{both!r} stands in the test too ({questions}); what is chosen by a question cannot be tested by it"
-        )
+    if questions is None:
+        read_questions(path)  # those of a stream are not known yet: `check_apart` is called when they are
+    else:
+        check_apart(section.at("validation"), path, questions)
     return path
+
+
+def check_apart(section: Section, validation: Path, test: Path) -> None:
+    """No question may stand in both files.
+
+    Raises:
+        BillError: at the section, with the question.
+    """
+    if both := _in_both(read_questions(validation), read_questions(test)):
+        section.fail(f"{both!r} stands in the test too ({test}); what is chosen by a question cannot be tested by it")
 
 
 def _in_both(one: list[Question], two: list[Question]) -> str:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from flows.kitchen import Kitchen
 from flows.training_section import BASE, Evaluation, read_hardware, read_student
-from flows.writing_section import Writing
+from flows.writing_section import Writing, check_apart
 from mashbill.errors import BillError, InputError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import Stored, file_digest, write_bytes
@@ -129,6 +129,9 @@ async def resolved(kitchen: Kitchen, evaluation: Evaluation, held_out: frozenset
         return evaluation
     stored = await kitchen.stream(evaluation.stream)
     path = await asyncio.to_thread(held_out_questions, kitchen.root, stored, held_out)
+    section = kitchen.bill.section("evaluate")
+    if evaluation.validation is not None and section is not None:
+        await asyncio.to_thread(check_apart, section.at("validation"), evaluation.validation, path)
     return dataclasses.replace(evaluation, questions=path)
 
 

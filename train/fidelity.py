@@ -82,7 +82,7 @@ def fidelity(
         agreement_where_right=_part(agree, [theirs.right for _, theirs in pairs]),
         agreement_where_wrong=_part(agree, [not theirs.right for _, theirs in pairs]),
         corrected=_part([ours.right for ours, _ in pairs], [not theirs.right for _, theirs in pairs]),
-        kappa=cohens_kappa(_labels(asked, pairs, agree), agree),
+        kappa=cohens_kappa(_labels(asked, pairs, agree, judges), agree),
         kappa_right=cohens_kappa(
             [(str(ours.right), str(theirs.right)) for ours, theirs in pairs],
             [ours.right == theirs.right for ours, theirs in pairs],
@@ -100,20 +100,27 @@ def _agree(question: Question, ours: Prediction, theirs: Prediction, judge: Judg
 
 
 def _labels(
-    asked: Sequence[Question], pairs: Sequence[tuple[Prediction, Prediction]], agree: Sequence[bool]
+    asked: Sequence[Question],
+    pairs: Sequence[tuple[Prediction, Prediction]],
+    agree: Sequence[bool],
+    judges: Mapping[str, Judge],
 ) -> list[tuple[str, str]]:
     """Both answers of each question by names that are equal where the answers are."""
     labels = []
     for question, (ours, theirs), same in zip(asked, pairs, agree, strict=True):
-        second = _label(question, theirs.answer, "teacher")
-        labels.append((second if same else _label(question, ours.answer, "student"), second))
+        second = _label(question, theirs.answer, "teacher", judges[question.id])
+        labels.append((second if same else _label(question, ours.answer, "student", judges[question.id]), second))
     return labels
 
 
-def _label(question: Question, answer: str | None, who: str) -> str:
+def _label(question: Question, answer: str | None, who: str, judge: Judge) -> str:
     if answer is None:
         return f"none:{who}"  # two who say nothing do not agree, so it is no common label
-    return f"option:{question.options.index(answer)}" if answer in question.options else f"answer:{answer}"
+    # By its text first: it may be the letter of another option.
+    if answer in question.options:
+        return f"option:{question.options.index(answer)}"
+    places = (at for at, option in enumerate(question.options) if judge.same(option, answer, question))
+    return next((f"option:{at}" for at in places), f"answer:{answer}")
 
 
 def _share(marks: Sequence[bool]) -> Interval:

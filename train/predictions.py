@@ -113,7 +113,8 @@ def read_predictions(path: Path, questions: Sequence[Question], judges: Mapping[
     by_id = {question.id: question for question in questions}
     found: dict[str, Prediction] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`, which cuts at U+2028 and others that may stand in a JSON text.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the predictions cannot be read: {error}", path=path) from error
     for number, text in enumerate(lines, start=1):

@@ -99,7 +99,8 @@ def read_questions(path: Path) -> list[Question]:
         InputError: for a missing or empty file, a broken line, or an id that comes twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`, which cuts at U+2028 and others that may stand in a JSON text.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the questions cannot be read: {error}", path=path) from error
     questions: list[Question] = []

@@ -163,6 +163,21 @@ def test_validation_questions_are_kept_apart(tmp_path: Path) -> None:
         read_evaluation(read_bill(one.bill))
 
 
+def test_validation_questions_are_kept_apart_from_those_of_a_stream_too(tmp_path: Path) -> None:
+    one = made(tmp_path, evaluate=evaluate(questions={"from": "facts"}, teacher=None, validation="v.jsonl"))
+    lines = [json.dumps({"id": f"v{at}", **fact}) for at, fact in enumerate(FACTS)]
+    (tmp_path / "v.jsonl").write_text("\n".join(lines))
+    with pytest.raises(BillError, match="stands in the test too"):
+        run(one)
+
+
+def test_questions_of_a_stream_may_hold_any_character(tmp_path: Path) -> None:
+    odd = [{**fact, "question": f"{fact['question']}\u2028\x85\x0c Say it."} for fact in FACTS]
+    one = made(tmp_path, evaluate=evaluate(questions={"from": "facts"}, teacher=None))
+    (tmp_path / "facts" / "facts.jsonl").write_text("".join(f"{json.dumps(fact)}\n" for fact in odd))
+    assert json.loads((run(one) / "report.json").read_bytes())["written"]["first"]["questions"] > 0
+
+
 def test_opening_a_finished_report_loads_no_torch() -> None:
     import subprocess
     import sys

@@ -108,6 +108,19 @@ def test_shares_are_consistent_with_each_other(teacher: str, rng: object) -> Non
     assert again.kappa_right == pytest.approx(found.kappa_right)
 
 
+def test_an_option_is_the_same_answer_by_its_letter_and_by_its_text() -> None:
+    """Chance agreement is of what was chosen, not of how it was put."""
+    offered = ("salt", "oak")
+    asked = [Question(id=f"q{at}", kind="choice", question="?", options=offered, answer="salt") for at in range(4)]
+    by_choice = judges(asked, "choice")
+    teacher = {one.id: Prediction(answer="salt" if at < 2 else "oak", right=at < 2) for at, one in enumerate(asked)}
+    said = ("A", "B", "B", "A")
+    by_text = {"A": "salt", "B": "oak"}
+    letters = {one.id: Prediction(answer=two, right=two == "A") for one, two in zip(asked, said, strict=True)}
+    texts = {one.id: Prediction(answer=by_text[two], right=two == "A") for one, two in zip(asked, said, strict=True)}
+    assert fidelity(letters, teacher, asked, by_choice).kappa == fidelity(texts, teacher, asked, by_choice).kappa == 0.0
+
+
 def test_other_words_for_the_same_number_agree() -> None:
     questions = [Question(id=f"q{n}", kind="short", question="?", answer="12") for n in range(2)]
     ours = {"q0": Prediction(answer="12.0", right=True), "q1": Prediction(answer="8", right=False)}
