@@ -43,10 +43,14 @@ class FarthestRationales(DatasetStep[Rationale, Rationale]):
     def _removed(self, members: list[Member]) -> Iterator[tuple[int, int, str, float, str]]:
         kept = [one for one in members if one.gold]
         left = [one for one in members if not one.gold]
+        # Each pair is measured once: for a hundred draws that is most of the time.
+        apart = {id(one): [distance(one, [other]) for other in kept] for one in left}
         while left and len(kept) < self.most:
-            chosen = farthest(left, kept)
+            chosen = farthest(left, {key: sum(found) for key, found in apart.items()})
             kept.append(chosen)
-            left.remove(chosen)
+            left = [one for one in left if one is not chosen]
+            for one in left:
+                apart[id(one)].append(distance(one, [chosen]))
         for one in left:
-            nearest = min(kept, key=lambda other: (distance(one, [other]), other.id))
-            yield one.part, one.row, nearest.id, float(distance(one, [nearest])), ""
+            near, nearest = min(zip(apart[id(one)], (other.id for other in kept), strict=True))
+            yield one.part, one.row, nearest, float(near), ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -59,15 +59,13 @@ def groups(parts: Parts) -> Iterator[list[Member]]:
                     yield sorted(members, key=lambda one: (not one.gold, one.id, one.part, one.row))
 
 
-def farthest(candidates: Sequence[Member], kept: Sequence[Member]) -> Member:
-    """The candidate with the greatest sum of edit distances to those kept; of equals the first by id.
+def farthest(candidates: Sequence[Member], sums: Mapping[int, int]) -> Member:
+    """The candidate with the greatest sum of edit distances to those kept, by its `id()`; of equals the first by id.
 
     The sum over single characters is RFT's (arXiv 2308.01825). One that is far from some and equal to another still has
     a large sum, so a choice of many should be made among different skeletons.
     """
-    if len(candidates) == 1:
-        return candidates[0]
-    return min(candidates, key=lambda one: (-distance(one, kept), one.id, one.part, one.row))
+    return min(candidates, key=lambda one: (-sums[id(one)], one.id, one.part, one.row))
 
 
 def distance(one: Member, kept: Sequence[Member]) -> int:

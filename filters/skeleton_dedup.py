@@ -52,9 +52,13 @@ def removed(members: list[Member]) -> Iterator[Removed]:
     for skeleton in sorted(classes):
         alike = classes[skeleton]
         own = [one for one in alike if one.gold]
-        stays = own[0] if own else farthest(alike, kept)
+        if len(alike) == 1:  # nothing to choose, and most ways are written once
+            kept += [] if own else alike
+            continue
+        sums = {id(one): distance(one, kept) for one in alike if not one.gold}
+        stays = own[0] if own else farthest(alike, sums)
         for one in alike:
             if one is not stays and not one.gold:
-                yield one.part, one.row, stays.id, float(distance(one, kept)), skeleton[:200]
+                yield one.part, one.row, stays.id, float(sums[id(one)]), skeleton[:200]
         if not own:
             kept.append(stays)
