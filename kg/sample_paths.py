@@ -16,7 +16,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mashbill.records import Path, Reject, Triple, to_table
 from mashbill.step import DatasetStep, PartOutput, Parts
@@ -87,19 +90,25 @@ class SamplePaths(DatasetStep[Triple, Path]):
 
     def report(self, source: Stored, made: Stored) -> dict[str, Any]:
         """For the manifest: what the paths cover."""
-        import numpy as np
-
         from kg.coverage import Coverage
         from kg.load_graph import graph_of_tables
 
         graph = graph_of_tables([source.table(index, COLUMNS) for index in range(len(source))], self.inverses)
         walked = graph.without(self.exclude, taxonomic=self.exclude_taxonomic)
-        numbers = {name: number for number, name in enumerate(graph.names.to_pylist())}
-        rows = np.full((made.manifest.counts.kept, self.hops + 1), -1, np.int32)
-        at = 0
-        for index in range(len(made)):
-            for edges in made.table(index, ["edges"]).column("edges").to_pylist():
-                names = [edges[0]["head"], *(edge["tail"] for edge in edges)]
-                rows[at, : len(names)] = [numbers[name] for name in names]
-                at += 1
-        return {"coverage": Coverage.of([rows], graph.nodes, int(np.count_nonzero(walked.degrees))).as_notes()}
+        chunks = [chunk for index in range(len(made)) for chunk in made.table(index, ["edges"]).column("edges").chunks]
+        rows = [_nodes(chunk, graph.names, self.hops) for chunk in chunks]
+        return {"coverage": Coverage.of(rows, graph.nodes, int(np.count_nonzero(walked.degrees))).as_notes()}
+
+
+def _nodes(paths: pa.ListArray, names: pa.Array, hops: int) -> npt.NDArray[np.int32]:
+    """The numbers of the nodes of each path, a row each, -1 beyond its end."""
+    lengths, edges = paths.value_lengths().to_numpy(), paths.flatten()
+    head, tail = (
+        pc.index_in(edges.field(name).cast(pa.large_string()), value_set=names).to_numpy() for name in ("head", "tail")
+    )
+    rows = np.full((len(paths), hops + 1), -1, np.int32)
+    starts = np.cumsum(lengths) - lengths
+    row = np.repeat(np.arange(len(paths)), lengths)
+    rows[row, 1 + np.arange(len(edges)) - starts[row]] = tail
+    rows[:, 0] = head[starts]
+    return rows
