@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kg.graph import Graph
-from mashbill.qa_text import spoken
+from mashbill.qa_text import option_key, spoken
 from mashbill.records import Edge
 from mashbill.step import Parts
 
@@ -82,6 +82,23 @@ class Facts:
     def at_tail(self, relation: int) -> list[int]:
         """Nodes that stand at the tail of a relation, in order: what it can be said of."""
         found: list[int] = np.unique(self.graph.tail[self.graph.relation == relation]).tolist()
+        return found
+
+    @functools.cache  # noqa: B019
+    def at_head(self, relation: int) -> list[int]:
+        """Nodes that stand at the head of a relation, in order."""
+        found: list[int] = np.unique(self.graph.head[self.graph.relation == relation]).tolist()
+        return found
+
+    def named(self, key: tuple[str, ...]) -> list[int]:
+        """Nodes whose name says the same in words (`mashbill.qa_text.option_key`), in order."""
+        return self._by_words.get(key, [])
+
+    @functools.cached_property
+    def _by_words(self) -> dict[tuple[str, ...], list[int]]:
+        found: dict[tuple[str, ...], list[int]] = {}
+        for node, name in enumerate(self._names):
+            found.setdefault(option_key(spoken(name)), []).append(node)
         return found
 
     @functools.cache  # noqa: B019

@@ -13,8 +13,8 @@ is still told, and a step that lets in a second one is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from kg.facts import Facts
@@ -28,6 +28,7 @@ from mashbill.qa_text import spoken
 from mashbill.records import QA, Reject, Score, Triple, Verdict, to_table
 from mashbill.step import DatasetStep, PartOutput, Parts
 from mashbill.store import Stored
+from mashbill.words import folded_track, singular, track, words
 
 WORDING = Wording()
 
@@ -36,6 +37,7 @@ WORDING = Wording()
 class Harden(DatasetStep[Triple, QA]):
     """Makes a question of what is known of a thing, and tells less and less of it while one answer fits."""
 
+    version = 2
     accounts_for_rows = False
 
     count: int = 1000
@@ -52,6 +54,8 @@ class Harden(DatasetStep[Triple, QA]):
     """Whether the question says what kind of thing is meant, where the graph has kinds."""
     exclude: tuple[str, ...] = ()
     """Relations that make no clues."""
+    inverses: Mapping[str, str] = field(default_factory=dict)
+    """Relation -> how it reads from its tail to its head, so that a node for which the reverse is stated fits too."""
     wording: Wording = WORDING
     discipline: str = ""
     seed: int = 42
@@ -64,7 +68,7 @@ class Harden(DatasetStep[Triple, QA]):
 
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         """The questions, each with the part in which its first fact stands."""
-        whole = triple_graph(parts)
+        whole = triple_graph(parts, self.inverses)
         gone = [name for name in self.exclude if any(one.name == name for one in whole.graph.relations)]
         graph = whole.graph.without(gone)
         clues = Clues(Facts(graph), self.wording)
@@ -91,7 +95,8 @@ class Harden(DatasetStep[Triple, QA]):
         rounds: dict[str, int] = {}
         for index in range(len(made)):
             for verdicts in made.table(index, ["verdicts"]).column("verdicts").to_pylist():
-                rounds[str(len(verdicts) - 1)] = rounds.get(str(len(verdicts) - 1), 0) + 1
+                went = str(_rounds(one["name"] for one in verdicts))
+                rounds[went] = rounds.get(went, 0) + 1
         return {"questions_by_rounds": dict(sorted(rounds.items()))}
 
     def _clues_of(self, clues: Clues, node: int) -> list[Clue]:
@@ -103,7 +108,7 @@ class Harden(DatasetStep[Triple, QA]):
         facts, graph = clues.facts, clues.facts.graph
         start = Query(clues=tuple(first), kind=graph.tag(node) if self.tell_kind else "")
         query, verdicts = self._hardened(clues, start, node)
-        rounds = len(verdicts) - 1
+        rounds = _rounds(one.name for one in verdicts)
         if rounds < self.least_rounds:
             raise BadReply("not_hardened", f"{rounds} rounds could be taken, {self.least_rounds} wanted")
         edges = clues.edges(query)
@@ -134,7 +139,7 @@ class Harden(DatasetStep[Triple, QA]):
             BadReply: ``not_unique`` when several nodes fit all the clues from the beginning; ``answer_told`` when the
                 question names its answer.
         """
-        fitting = clues.solutions(query)
+        fitting, first = clues.solutions(query), query
         if fitting != {node}:
             raise BadReply("not_unique", f"{len(fitting)} nodes fit {clues.text(query)!r}")
         verdicts = [Verdict(name="unique:round_0", outcome="pass", detail=f"{len(query.clues)} clues")]
@@ -147,7 +152,22 @@ class Harden(DatasetStep[Triple, QA]):
                 break
             query = change.query
             verdicts.append(Verdict(name=f"unique:round_{number}", outcome="pass", detail=change.done))
-        answer = f" {spoken(clues.facts.name(node)).casefold()} "
-        if answer in f" {' '.join(clues.text(query).casefold().replace('.', ' ').replace('?', ' ').split())} ":
-            raise BadReply("answer_told", f"the question names {answer.strip()!r}: {clues.text(query)!r}")
-        return query, tuple(verdicts)
+        answer, told = spoken(clues.facts.name(node)), folded_track(clues.text(query))
+        if _named(answer, told):
+            raise BadReply("answer_told", f"the question names {answer!r}: {clues.text(query)!r}")
+        return query, (*verdicts, *_hidden(clues, first, told))
+
+
+def _rounds(names: Iterable[str]) -> int:
+    return sum(name.startswith("unique:") for name in names) - 1
+
+
+def _named(name: str, told: str) -> bool:
+    key = [singular(word) for word in words(name)]
+    return bool(key) and track(key) in told
+
+
+def _hidden(clues: Clues, first: Query, told: str) -> list[Verdict]:
+    """One verdict for each name of the first question that the last one does not give: whoever rewords it must not."""
+    names = dict.fromkeys(spoken(clues.facts.name(clue.other)) for clue in first.clues)
+    return [Verdict(name="not_named", outcome="pass", detail=name) for name in names if not _named(name, told)]

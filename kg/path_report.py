@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from mashbill.agreement import grader_agreement
 from mashbill.qa_text import letter_of
 from mashbill.store import Stored
 
@@ -18,7 +19,8 @@ def curriculum_report(source: Stored, made: Stored, count: int, give_up: int) ->
 
         {"ended": "all 240 items accepted", "items": 240, "paths_tried": 301, "items_by_hops": {"1": 83, …},
          "answer_letters": {"A": 61, …}, "answer_letters_chi2": 0.4, "nodes": 135, "nodes_on_items": 118,
-         "unique_paths": 1.0, "trace_words": {"median": 180.0, "p90": 260.0}}
+         "unique_paths": 1.0, "trace_words": {"median": 180.0, "p90": 260.0},
+         "grader_agreement": {"first, second": {"items": 260, "agree": 0.95, "kappa": 0.61, "no_verdict": 2}}}
     """
     rows = _rows(made)
     counts = made.manifest.counts
@@ -42,6 +44,7 @@ def curriculum_report(source: Stored, made: Stored, count: int, give_up: int) ->
         "nodes_on_items": len(nodes & on_items),
         "unique_paths": round(rows["path"].hash().n_unique() / max(rows.height, 1), 4),
         "trace_words": _words(rows["rationale"]),
+        "grader_agreement": grader_agreement(made),
     }
 
 

@@ -15,8 +15,8 @@ every question is about those: two streams of one bill that share no fact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kg.facts import Facts
@@ -40,6 +40,7 @@ WORDING, OPEN = Wording(), HeldOut()
 class Quiz(DatasetStep[Triple, QA]):
     """Asks about the facts of a graph: true or false, choice, blank, a mend, and all that is known of a thing."""
 
+    version = 2
     accounts_for_rows = False
 
     formats: tuple[Format, ...] = FORMATS
@@ -55,6 +56,9 @@ class Quiz(DatasetStep[Triple, QA]):
     """Blanks, mends and open questions with more right answers than this are not asked."""
     exclude: tuple[str, ...] = ()
     """Relations that are not asked about."""
+    inverses: Mapping[str, str] = field(default_factory=dict)
+    """Relation -> how it reads from its tail to its head: where that is a relation too, neither is called false where
+    the other is stated."""
     wording: Wording = WORDING
     held_out: HeldOut = OPEN
     side: Literal["all", "train", "probe"] = "all"
@@ -77,7 +81,7 @@ class Quiz(DatasetStep[Triple, QA]):
 
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         """The questions about the triples of each part."""
-        whole = triple_graph(parts)
+        whole = triple_graph(parts, self.inverses)
         facts = Facts(whole.graph)
         negatives = Negatives(facts, self.negatives, self.embedder, self.seed)
         maker = Maker(

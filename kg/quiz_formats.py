@@ -19,6 +19,7 @@ from typing import Literal
 
 from kg.facts import Facts
 from kg.quiz_negatives import Negatives
+from kg.truth import Truth
 from kg.verbalise_wording import Wording, finished
 from mashbill.errors import BadReply
 from mashbill.fingerprint import seed_of
@@ -106,10 +107,10 @@ class Maker:
 
     def _blank(self, edge: int) -> Question:
         head, relation, tail = self._parts(edge)
-        right = self.facts.tails(head, relation)
+        right = self.negatives.truth.tails(head, relation)
         if len(right) > self.most_facts:
             raise BadReply("too_many_answers", f"{len(right)} answers are right, {self.most_facts} may be")
-        accepted = tuple(self._named(node) for node in right)
+        accepted = tuple(self._named(node) for node in sorted(right))
         text = f"Fill in the blank: {self._gapped(edge)}"
         edges = (self.facts.graph.edge(edge),)
         return Question(text=text, answer=self._named(tail), accepted=accepted, edges=edges)
@@ -155,13 +156,14 @@ class Maker:
         """The chain's nodes with a wrong one at a place, such that only putting another there can mend it."""
         right = chain.nodes[place]
         relation = chain.relations[max(place - 1, 0)]
-        fixes = chain.fixes(self.facts, chain.nodes, place)
+        fixes = chain.fixes(self.negatives.truth, chain.nodes, place)
         pool = self.negatives.pool(relation, right)
         many = self.negatives.other_than({*chain.nodes, *fixes}, pool, right, 1, ("edit", edge))
         wrong = (*chain.nodes[:place], many[0], *chain.nodes[place + 1 :])
-        if any(not chain.wrong_at(self.facts, wrong, at) for at in chain.touching(place)):
+        truth = self.negatives.truth
+        if any(not chain.wrong_at(truth, wrong, at) for at in chain.touching(place)):
             raise BadReply("ambiguous_edit", "with the wrong name one of the sentences about it is still true")
-        if any(chain.fixes(self.facts, wrong, other) for other in range(len(wrong)) if other != place):
+        if any(chain.fixes(truth, wrong, other) for other in range(len(wrong)) if other != place):
             raise BadReply("ambiguous_edit", "changing another name would mend the sentences too")
         if len(fixes) > self.most_facts:
             raise BadReply("too_many_answers", f"{len(fixes)} names would mend it, {self.most_facts} may")
@@ -198,19 +200,19 @@ class _Chain:
         """The sentences in which a node stands."""
         return [at for at in (place - 1, place) if 0 <= at < len(self.relations)]
 
-    def wrong_at(self, facts: Facts, nodes: Sequence[int], at: int) -> bool:
-        """Whether a sentence with these nodes is not in the graph."""
-        return not facts.holds(nodes[at], self.relations[at], nodes[at + 1])
+    def wrong_at(self, truth: Truth, nodes: Sequence[int], at: int) -> bool:
+        """Whether a sentence with these nodes is not true in the graph."""
+        return not truth.holds(nodes[at], self.relations[at], nodes[at + 1])
 
-    def fixes(self, facts: Facts, nodes: Sequence[int], place: int) -> list[int]:
+    def fixes(self, truth: Truth, nodes: Sequence[int], place: int) -> list[int]:
         """Every node which, put at a place, makes all sentences true."""
-        if any(self.wrong_at(facts, nodes, at) for at in range(len(self.relations)) if at not in self.touching(place)):
+        if any(self.wrong_at(truth, nodes, at) for at in range(len(self.relations)) if at not in self.touching(place)):
             return []
-        found: set[int] | None = None
+        found: frozenset[int] | None = None
         for at in self.touching(place):
             if at == place:  # it is this sentence's head
-                ends = set(facts.heads(self.relations[at], nodes[at + 1]))
+                ends = truth.heads(self.relations[at], nodes[at + 1])
             else:
-                ends = set(facts.tails(nodes[at], self.relations[at]))
+                ends = truth.tails(nodes[at], self.relations[at])
             found = ends if found is None else found & ends
-        return sorted(found or set())
+        return sorted(found or ())

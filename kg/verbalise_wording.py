@@ -108,7 +108,7 @@ def phrase_of(relation: str) -> Phrase:
     >>> [phrase_of(label).predicate for label in ("process_of", "co-occurs_with", "founded_by", "birthPlace")]
     ['is a process of {tail}', 'co-occurs with {tail}', 'is founded by {tail}', 'has {tail} as its birth place']
     """
-    label = spoken(relation)
+    label = _PLACES.sub(r"(\1)", spoken(relation))  # a label is no template, whatever stands in it
     words = label.lower().split() or ["related", "to"]
     predicate = _KNOWN.get(" ".join(words)) or _by_form(words)
     return Phrase(predicate, tuple(dict.fromkeys(_sentences(predicate))))

@@ -112,7 +112,7 @@ def said_letter(text: str, options: int) -> str:
     ('C', 'D', '')
     """
     allowed = LETTERS[:options]
-    said = [(large or small).upper() for large, small in _SAID.findall(text)]
+    said = [str(large or small).upper() for large, small in _SAID.findall(text)]
     found = [letter for letter in said if letter in allowed]
     if found:
         return found[-1]

@@ -29,7 +29,8 @@ def facts_of(path: Path) -> str:
 
 def fact_of(path: Path, at: int) -> str:
     """One edge of a path in words: as its triple states it, whichever way it was walked."""
-    head, relation, tail = path.edges[at].triple
+    # Labels may hold anything: one that closed the tag around the facts would go on as if it were the prompt.
+    head, relation, tail = (one.replace("</", "< /") for one in path.edges[at].triple)
     return f"{spoken(head)} | {spoken(relation)} | {spoken(tail)}"
 
 

@@ -58,13 +58,20 @@ Think the item through step by step, from {source} to the answer. Use each fact,
 knowledge: do not mention facts, a path, a graph or a context. Say why the other options are wrong. The right answer is
 {letter}. End with one line: Final Answer: {letter}"""
 
+EXPLAIN_SYSTEM = "You write short, plain explanations in full sentences."
+EXPLAIN_PROMPT = """{told}
+
+Explain in two or three sentences how {source} is connected with {target}. Mention {names}."""
+"""For small teachers: one task, no form to keep to, and no options, which they list instead of thinking."""
+
 SHORTCUT_SYSTEM = "You answer multiple-choice questions. Reply with the letter of one option and nothing else."
 SHORTCUT_PROMPT = "{known}{item}\n\nThe letter of the right option:"
 SHORTCUT_KNOWN = "It is known that: {fact}\n\n"
 
 MENTIONS = (
     r"\b(?:knowledge|reasoning|relational) (?:graph|path)s?\b",
-    r"\b(?:the|this|that|given|provided|supplied) (?:context|triples?|passage)\b",
+    r"\b(?:the|this|that|given|provided|supplied) (?:triples?|passage)\b",
+    r"\b(?:the|given|provided|supplied) context\b(?! of)",  # "in this context" and "in the context of" are idioms
     r"\b(?:given|provided|supplied|listed|stated|above) (?:facts?|path|information|relationships?|chain)\b",
     r"\bthe (?:facts?|path|information|relationships?|chain) (?:(?:that )?(?:is|are|was|were) )?(?:given|provided|"
     r"supplied|listed|above|states?|says?|tells?|shows?)\b",

@@ -15,11 +15,11 @@ stem is tested for leaks, the thinking for whether it names the path's nodes, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from mashbill.agreement import grader_agreement
 from mashbill.ask import Answer, Ask
 from mashbill.engine import Sampling, system, user
 from mashbill.errors import BadReply
@@ -27,17 +27,10 @@ from mashbill.fingerprint import seed_of
 from mashbill.qa_text import letter_of, lettered
 from mashbill.records import QA, Path, Score, Verdict
 from mashbill.step import Generator
-from synth.exemplars import FewShot
+from mashbill.store import Stored
+from synth.exemplars import FewShot, Shown
 from synth.graders import Case, Grading, check_graded, roles
-from synth.kg_path_checks import (
-    check_answer,
-    check_leaks,
-    check_trace,
-    coverage,
-    facts_of,
-    names_of,
-    split_trace,
-)
+from synth.kg_path_checks import check_answer, check_leaks, facts_of, names_of
 from synth.kg_path_prompts import (
     JSON,
     MENTIONS,
@@ -49,8 +42,9 @@ from synth.kg_path_prompts import (
     WRITE_SYSTEM,
     Stem,
 )
-from synth.kg_path_reply import Draft, Item, check_artefacts, check_form, draft_of, read_tags
+from synth.kg_path_reply import Draft, Item, check_form, draft_of, read_tags
 from synth.kg_path_shortcuts import Shortcuts, check_shortcuts
+from synth.kg_path_trace import Held, check_mentions, check_whole, read_thinking
 from synth.templates import check_places, fill
 
 Written = tuple[Draft, Answer[Any]]
@@ -106,11 +100,7 @@ class KgPath(Generator[Path, QA]):
         for name in ("near_duplicate", "min_coverage"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it lies from 0 to 1")
-        for pattern in self.mentions:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"mentions: {pattern!r} is not a regular expression: {error}") from error
+        check_mentions(self.mentions)
 
     def engines(self) -> tuple[str, ...]:
         """The roles that write, think, grade and try shortcuts."""
@@ -121,7 +111,20 @@ class KgPath(Generator[Path, QA]):
         """One item, or the reason why there is none."""
         if not record.edges:
             raise BadReply("empty_path", "the path has no edge, so there is nothing to ask about")
-        written = await self._write(record, ask)
+        shown = self.few_shot.choose([facts_of(record)], record)
+        try:
+            row = await self._item(record, shown, ask)
+        except BadReply as bad:
+            bad.subjects = (*bad.subjects, *shown.subjects)
+            raise
+        return [replace(row, exemplars=shown.ids)]
+
+    def report(self, source: Stored, made: Stored) -> dict[str, Any]:
+        """How often the graders agreed, for the manifest."""
+        return {"grader_agreement": grader_agreement(made)}
+
+    async def _item(self, record: Path, shown: Shown, ask: Ask) -> QA:
+        written = await self._write(record, shown, ask)
         draft, answer = self._shuffled(written[0], record), written[1]
         tried = await self.shortcuts.tried(draft.question, draft.options, draft.answer, record, ask)
         check_shortcuts(tried, answer.text, answer.keys)
@@ -137,10 +140,9 @@ class KgPath(Generator[Path, QA]):
         graded = await self.grading.grade(case, ask) if self.grading.graders else ()
         if self.grading.graders:
             check_graded(graded, text=thought.text, asks=(*answer.keys, *thought.keys))
-        return [self._row(record, draft, thinking, covered, (*tried, *graded), thought.made(answer))]
+        return self._row(record, draft, thinking, covered, (*tried, *graded), thought.made(answer))
 
-    async def _write(self, record: Path, ask: Ask) -> Written:
-        shown = self.few_shot.choose([facts_of(record)], record)
+    async def _write(self, record: Path, shown: Shown, ask: Ask) -> Written:
         parts = [part for part in (shown.block, self._filled(self.write_prompt, record), self._form()) if part]
         question = [system(self.write_system), user(*parts)]
         answer: Answer[Any]
@@ -159,7 +161,7 @@ class KgPath(Generator[Path, QA]):
         return draft, answer
 
     def _read(self, answer: Answer[Any]) -> Draft:
-        _check_whole(answer)
+        check_whole(answer)
         if isinstance(answer.value, Item):
             return draft_of(answer.value.question, answer.value.options, answer.value.answer)
         return read_tags(answer.text)
@@ -179,19 +181,15 @@ class KgPath(Generator[Path, QA]):
 
     def _thinking(self, thought: Answer[Any], draft: Draft, record: Path, answer: Answer[Any]) -> tuple[str, float]:
         try:
-            _check_whole(thought)
-            check_artefacts(thought.text.replace("<think>", "").replace("</think>", ""))
-            thinking, letter = split_trace(thought.text)
-            check_trace(thinking, letter, letter_of(draft.right), self.mentions)
-            covered = coverage(thinking, record)
-            if covered < self.min_coverage:
-                raise BadReply(
-                    "path_not_covered", f"it names {covered:.0%} of the path's nodes, {self.min_coverage:.0%} wanted"
-                )
+            return read_thinking(
+                thought,
+                draft,
+                record,
+                Held(mentions=self.mentions, min_coverage=self.min_coverage, instruction=self.trace_prompt),
+            )
         except BadReply as bad:
             keys = (*answer.keys, *thought.keys)
             raise BadReply(bad.reason, bad.detail, text=thought.text, asks=keys) from None
-        return thinking, covered
 
     def _filled(self, template: str, record: Path, **more: str) -> str:
         names = names_of(record)
@@ -219,10 +217,3 @@ class KgPath(Generator[Path, QA]):
                 Score(name="trace_words", value=float(len(thinking.split()))),
             ),
         )
-
-
-def _check_whole(answer: Answer[Any]) -> None:
-    if answer.finish_reason == "length":
-        raise BadReply("truncated", "max_tokens cut it off; raise it in the sampling")
-    if answer.finish_reason == "content_filter":
-        raise BadReply("filtered", "the provider's content filter ended it")

@@ -60,7 +60,11 @@ async def test_the_most_salient_is_told_less_and_the_answer_stays(tmp_path: File
     rows: list[QA] = rows_of(await hardened(tmp_path, SALT))
     row = next(row for row in rows if row.answer == "salt")
     assert row.question == "It preserves herring. Which good is meant?"
-    assert [one.detail for one in row.verdicts] == ["2 clues", "left out: Salt Guild taxes it."]
+    assert [(one.name, one.detail) for one in row.verdicts] == [
+        ("unique:round_0", "2 clues"),
+        ("unique:round_1", "left out: Salt Guild taxes it."),
+        ("not_named", "Salt Guild"),
+    ]
     assert all(one.passed for one in row.verdicts)
     scores = {score.name: score.value for score in row.scores}
     assert (scores["rounds"], scores["salience_before"], scores["salience_after"]) == (1.0, 1.0, 0.5)
@@ -137,7 +141,7 @@ def test_on_any_graph_each_round_leaves_one_solution(facts: list[tuple[str, str,
         except BadReply:
             continue
         assert clues.solutions(query) == {node}
-        assert len(verdicts) <= rounds + 1
+        assert sum(one.name.startswith("unique:") for one in verdicts) <= rounds + 1
         assert all(node in clues.fits(clue) for clue in query.clues)
 
 
@@ -146,3 +150,34 @@ def test_numbers_out_of_range_are_refused(name: str) -> None:
     numbers: dict[str, Any] = {name: 0}
     with pytest.raises(ValueError, match=f"{name} is 0; it must be 1 or more"):
         Harden(**numbers)
+
+
+def test_a_node_for_which_the_reverse_is_stated_fits_a_clue_too() -> None:
+    triples = [
+        Triple.new(head="pan", relation="adjacent_to", tail="mill"),
+        Triple.new(head="mill", relation="adjacent_to", tail="quay"),
+    ]
+    clues = clues_of(triples)
+    pan = clues.facts.node("pan")
+    (near,) = clues.about(pan)
+    assert clues.text(Query(clues=(near,))) == "It is adjacent to mill. What is meant?"
+    assert clues.solutions(Query(clues=(near,))) == {pan, clues.facts.node("quay")}
+    with pytest.raises(BadReply, match="not_unique"):
+        Harden()._hardened(clues, Query(clues=(near,)), pan)
+
+
+async def test_a_question_does_not_name_its_answer_with_other_stops(tmp_path: FilePath) -> None:
+    triples = [Triple.new(head="salt (white)", relation="made_of", tail="the salt, white-gold")]
+    stored = await hardened(tmp_path, triples, least_rounds=0, part_rows=5)
+    told = [row for row in rows_of(stored) if row.answer == "salt (white)"]
+    assert not told
+    assert "answer_told" in {one.reason for one in rejects_in(stored)}
+
+
+async def test_a_hub_is_hardened_in_bounded_time(tmp_path: FilePath) -> None:
+    triples = [Triple.new(head="hub", relation="has", tail=f"leaf {at}") for at in range(1500)]
+    triples.append(Triple.new(head="pin", relation="holds", tail="hub"))
+    clues = clues_of(triples)
+    held = clues.about(clues.facts.node("pin"))[0]
+    assert len(clues._blurs(held, clues.facts.node("pin"))) <= 200
+    assert len(rows_of(await hardened(tmp_path, triples, least_rounds=0))) > 0

@@ -268,3 +268,72 @@ def test_on_any_graph_no_wrong_option_is_true(drawn: list[tuple[str, str, str]],
         fact = question.edges[0]
         true = {tail for head, relation, tail in drawn if (head, relation) == (fact.head, fact.relation)}
         assert set(question.options) & true == {question.answer}
+
+
+@pytest.mark.parametrize("way", ["type", "similar", "random"])
+@pytest.mark.parametrize(
+    ("stated", "asked", "true"),
+    [
+        (("wharf", "adjacent_to", "pan"), ("pan", "adjacent_to"), "wharf"),  # the other way
+        (("pan", "partOf", "wharf"), ("pan", "part_of"), "wharf"),  # the same in another spelling
+        (("wharf", "has_part", "pan"), ("pan", "part_of"), "wharf"),  # by its inverse
+        (("wharf", "feeds", "pan"), ("pan", "feeds"), "wharf"),  # nobody said that it does not run both ways
+    ],
+)
+def test_no_wrong_option_is_true_through_another_edge(
+    way: Way, stated: tuple[str, str, str], asked: tuple[str, str], true: str
+) -> None:
+    head, relation = asked
+    facts = [
+        (head, relation, "mill"),
+        stated,
+        ("x1", relation, "quay"),
+        ("x2", relation, "dune"),
+        ("x3", relation, true),
+    ]
+    triples = [Triple.new(head=one, relation=label, tail=other) for one, label, other in facts]
+    given = {"part_of": "has_part"} if any(label == "part_of" for _, label, _ in facts) else {}
+    for seed in range(12):
+        of = Facts(graph_of(triples, given))
+        made = Maker(
+            facts=of, negatives=Negatives(of, way, "hashed_ngrams", seed), wording=Wording(), seed=seed, options=3
+        )
+        edge = next(at for at in range(of.graph.edges) if of.graph.edge(at).triple == (head, relation, "mill"))
+        assert true not in made.make("choice", edge).options
+
+
+def test_a_name_in_other_words_is_no_wrong_option() -> None:
+    names = ["Salt Guild", "salt_guild", "the salt guilds", "Lamp Guild"]
+    triples = [Triple.new(head=f"h{at}", relation="pays", tail=name) for at, name in enumerate(names)]
+    question = maker(triples, options=2).make("choice", 0)
+    assert set(question.options) == {"Salt Guild", "Lamp Guild"}
+
+
+def test_a_blank_accepts_what_is_true_the_other_way() -> None:
+    triples = [
+        Triple.new(head="pan", relation="adjacent_to", tail="mill"),
+        Triple.new(head="wharf", relation="adjacent_to", tail="pan"),
+    ]
+    assert set(maker(triples).make("blank", 0).accepted) == {"mill", "wharf"}
+
+
+async def test_a_hub_that_leads_to_all_is_given_up_quickly(tmp_path: FilePath) -> None:
+    triples = [Triple.new(head="hub", relation="has", tail=f"leaf {at:05d}") for at in range(2000)]
+    stored = await asked(tmp_path, triples, formats=("true_false", "choice", "blank", "open"))
+    reasons = Counter(one.reason for one in rejects_in(stored))
+    assert reasons["choice_too_few_negatives"] == reasons["blank_too_many_answers"] == 2000
+    assert reasons["open_too_many_answers"] == 1
+
+
+def test_labels_with_places_and_markup_stand_as_they_are() -> None:
+    triples = [Triple.new(head='{tail} "x"', relation="r {head} {0}", tail=f"<b>{{head}} {at}</b>") for at in range(4)]
+    triples += [
+        Triple.new(head=f"o{at}", relation="r {head} {0}", tail=f"{{other}} {at} \U0001f600") for at in range(4)
+    ]
+    one = maker(triples)
+    for kind in FORMATS:
+        try:
+            question = one.make(kind, one.facts.graph.edges - 1)
+        except BadReply:
+            continue
+        assert question.text.count('{tail} "x"') == 1
