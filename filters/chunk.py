@@ -96,7 +96,7 @@ class _Batch:
             parts = [question(chunk) for chunk in self._read()]
         if len(parts) == 1:
             return parts[0]
-        names = parts[0] if parts else question(_chunk(read_empty(), None if self.tokens is None else _NO_TOKENS, 0))
+        names = parts[0] if parts else question(chunk_of(read_empty(), None if self.tokens is None else _NO_TOKENS, 0))
         return {name: np.concatenate([np.zeros(0), *(part[name] for part in parts)]) for name in names}
 
     def _read(self) -> Iterator[Chunk]:
@@ -107,7 +107,7 @@ class _Batch:
         kept = list[Chunk]()
         keep = self.texts.nbytes <= CHUNK_BYTES
         for reading in read_in_chunks(self.texts):
-            chunk = _chunk(reading, self.tokens, first)
+            chunk = chunk_of(reading, self.tokens, first)
             first += len(reading)
             if keep:
                 kept.append(chunk)
@@ -190,7 +190,8 @@ def read_empty() -> Reading:
     return read_texts(pa.array([], pa.large_string()))
 
 
-def _chunk(reading: Reading, tokens: _Tokens | None, first: int) -> Chunk:
+def chunk_of(reading: Reading, tokens: _Tokens | None = None, first: int = 0) -> Chunk:
+    """Texts that were read, with their own words or those of a column from its row `first` on."""
     if tokens is None:
         return Chunk(reading, reading.words, False)
     from filters.word_kernel import read_spans

@@ -68,7 +68,7 @@ def numbers(step: Filter[Any], texts: Sequence[str]) -> dict[str, list[float]]:
 
 
 def run(
-    step: DatasetStep[Document, Document], parts: Sequence[Sequence[Document]]
+    step: DatasetStep[Any, Any], parts: Sequence[Sequence[Document]]
 ) -> tuple[list[list[Document]], list[dict[str, object]]]:
     """Kept documents by part, and all reject rows; checks that no row is lost."""
     outputs = list(step.run(MemoryParts.of(parts)))
