@@ -28,8 +28,12 @@ class RejectPolicy:
 
     def broken_by(self, counts: Counts | Tally) -> bool:
         """Whether these counts are over the line."""
-        faults = counts.rejects - sum(counts.rejected.get(reason, 0) for reason in NO_FAULT)
-        return counts.attempts >= self.after and faults > self.share * counts.attempts
+        return counts.attempts >= self.after and faults_of(counts) > self.share * counts.attempts
+
+
+def faults_of(counts: Counts | Tally) -> int:
+    """The rejects that say something against what was tried."""
+    return counts.rejects - sum(counts.rejected.get(reason, 0) for reason in NO_FAULT)
 
 
 FILTER_POLICY = RejectPolicy(share=0.98, after=50)

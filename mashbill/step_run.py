@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from mashbill.errors import MashbillError, StepFailed, StoreError, TooManyRejects
 from mashbill.filter_stack import FilterStack, label_of
 from mashbill.records import Record
-from mashbill.runtime import RejectPolicy, Runtime
+from mashbill.runtime import NO_FAULT, RejectPolicy, Runtime
 from mashbill.step import Filter, PartOutput, Step
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 
@@ -96,9 +96,10 @@ class StepRun:
         """Stop the step where its rejects are over the line."""
         if not self.policy.broken_by(counts):
             return
-        top = ", ".join(f"{reason} {count}" for reason, count in Counter(counts.rejected).most_common(3))
+        faults = Counter({reason: count for reason, count in counts.rejected.items() if reason not in NO_FAULT})
+        top = ", ".join(f"{reason} {count}" for reason, count in faults.most_common(3))
         raise TooManyRejects(
-            f"{label_of(self.step)}: {counts.rejects} of {counts.attempts} attempts were rejected, more than the "
+            f"{label_of(self.step)}: {faults.total()} of {counts.attempts} attempts were rejected, more than the "
             f"{self.policy.share:.0%} the bill allows; top reasons: {top}. Read them with "
             f"`mashbill rejects {self.place}`; raise `rejects.share` in the bill to go on"
         )

@@ -51,7 +51,8 @@ class Checking(Step):
     same_language: bool = True
     """Whether a rationale in another language than its question is out."""
     max_words: int = 400
-    """Words of a rationale, characters where a script has no spaces: a longer one goes in circles; raise it for teachers that think at length."""
+    """Words of a rationale, characters where a script has no spaces: a longer one goes in circles; raise it for
+    teachers that think at length."""
     majority: float = MAJORITY
     """Where there is no gold answer: the share of all draws that must agree. One draw alone agrees with itself."""
     grading: Grading = Grading()

@@ -48,9 +48,10 @@ async def run(
     script: Script | Mapping[str, str] | ScriptedEngine,
     *,
     part_rows: int = 4,
+    share: float = 1.0,
     **others: ScriptedEngine,
 ) -> Stored:
-    """The stored output of a step over rows; `others` are engines by role, and any share of rejects is let through."""
+    """The stored output of a step over rows; `others` are engines by role; `share` of rejects is let through."""
     source = store(root, rows, part_rows)
     main = script if isinstance(script, ScriptedEngine) else ScriptedEngine(script)
     async with AsyncExitStack() as stack:
@@ -58,7 +59,7 @@ async def run(
         stack.push_async_callback(ledger.close)
         asker = await stack.enter_async_context(Asker(main, ledger))
         askers = {role: await stack.enter_async_context(Asker(engine, ledger)) for role, engine in others.items()}
-        return await execute(step, source, Runtime(root=root, asker=asker, askers=askers), RejectPolicy(share=1.0))
+        return await execute(step, source, Runtime(root=root, asker=asker, askers=askers), RejectPolicy(share=share))
 
 
 def count_reasons(stored: Stored) -> dict[str, int]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mashbill.engine import Request, ScriptedEngine
+from mashbill.engine import Request
 from mashbill.exemplars import Exemplar, write_bank
 from mashbill.records import QA, Document
 from synth.exemplars import FewShot, Written
@@ -20,7 +20,7 @@ from synth.graders import Case
 from synth.rationale_hint import hint_leak
 from synth.rationale_language import length_of
 from synth.rationale_skeleton import skeleton_of
-from tests.synth.rationale_helpers import SALT, asked, count_reasons, rows_of, run
+from tests.synth.rationale_helpers import SALT, count_reasons, rows_of, run
 from tests.synth.test_chain_of_density import NAMES, STEP, TEXT, good, reply, round_of, summary
 
 numbers = st.integers(0, 999).map(str)
@@ -89,10 +89,6 @@ async def test_a_document_without_spaces_can_be_summarised(tmp_path: Path) -> No
     text = Document.new(text="盐业公会由奥拉在海湾创立，后来把盐卖给灯匠。" * 4)
     made = await run(tmp_path, ChainOfDensity(words=20, tries=1, rounds=1), [text], lambda _: "{}")
     assert count_reasons(made) == {"unparsable": 1}, "it was asked"
-
-
-def before(names: list[str], missing: list[str]) -> str:
-    return reply(names, missing)
 
 
 async def test_a_name_the_summary_has_already_is_not_missing(tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mashbill.engine import Request, ScriptedEngine
+from mashbill.errors import TooManyRejects
 from mashbill.execute import execute
 from mashbill.exemplars import write_bank
 from mashbill.filter_stack import FilterStack
@@ -19,13 +22,13 @@ from mashbill.records import QA, Rationale
 from mashbill.registry import load
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.sources.read_qa import ReadQa
-from mashbill.store import Counts
+from mashbill.store import Counts, Stored
 from synth.exemplars import FewShot
 from synth.generators.gold_rationales import GoldRationales
 from synth.generators.teacher_rationale import TeacherRationale
 from synth.graders import Grading
 from synth.rationale_bank import exemplars_of
-from tests.support.kernel import store
+from tests.support.kernel import bytes_of, hashed, store
 from tests.synth.rationale_helpers import SALT, count_reasons, in_turn, rejects_in, rows_of, run
 
 NOTE = QA.new(question="Salt is dear!", options=("praise", "blame", "none"), answer="blame")
@@ -151,3 +154,41 @@ async def test_gsm8ks_own_solutions_can_be_verified_and_chosen_among(tmp_path: P
     checked = await execute(FilterStack(filters=(load("step", "trace_arithmetic")(),)), made, runtime)
     assert checked.manifest.counts.kept >= 480, checked.manifest.counts.rejected
     assert (await execute(load("step", "skeleton_dedup")(), checked, runtime)).manifest.counts.rejected == {}
+
+
+async def test_a_stop_names_the_faults_and_not_the_repeats(tmp_path: Path) -> None:
+    questions = [QA.new(question=f"{SALT.question} Day {day}.", answer="12") for day in range(10)]
+    good, bad = "3 * 4 = 12\n#### 12", "3 + 4 = 7\n#### 7"
+    step = TeacherRationale(task="maths", draws=8)
+    made = await run(tmp_path, step, questions, in_turn(good, good, good, bad), share=0.25)
+    assert made.manifest.counts.rejected == {"repeats_a_draw": 50, "wrong_answer": 20}
+    with pytest.raises(TooManyRejects, match=r"20 of 80 attempts .* more than the 20%.*: wrong_answer 20\."):
+        await run(tmp_path, step, questions, ScriptedEngine({}), share=0.2)
+
+
+async def test_two_teachers_a_hint_and_a_restart_give_the_same_bytes_and_no_trace_of_the_hint(tmp_path: Path) -> None:
+    def teacher(request: Request) -> str:
+        told = "Only for you" in request.messages[-1].content
+        if not told and hashed(request) % 4:
+            return "3 + 4 = 7\n#### 7"
+        return f"By way {hashed(request) % 3}, 3 * 4 = 12\n#### 12"
+
+    questions = [QA.new(question=f"{SALT.question} Day {day}.", answer="12") for day in range(12)]
+    step = TeacherRationale(task="maths", draws=1, teachers=("main", "big"), hint_draws=2)
+
+    async def again(root: Path, **how: Any) -> Stored:
+        big = ScriptedEngine(teacher, name="big", **how)
+        return await run(root, step, questions, ScriptedEngine(teacher, **how), big=big)
+
+    made, other = await again(tmp_path / "a"), await again(tmp_path / "b", batch=2, calls=1)
+    before = bytes_of(made.path)
+    assert before == bytes_of(other.path)
+    rows = rows_of(made)
+    assert {row.hinted for row in rows} == {True, False}
+    assert all(row.pass_rate == 0 for row in rows if row.hinted)
+    stored = json.dumps([made.table(at).to_pylist() + made.rejects(at).to_pylist() for at in range(len(made))])
+    assert not any(told in stored for told in ("Only for you", "right answer is", "never say"))
+    assert exemplars_of([row for row in rows if row.hinted]) == []
+    shutil.rmtree(made.path)
+    silent = ScriptedEngine({}), ScriptedEngine({}, name="big")
+    assert bytes_of((await run(tmp_path / "a", step, questions, silent[0], big=silent[1])).path) == before
