@@ -48,10 +48,9 @@ def loaded(said: str, columns: str, header: bool | None, tags: Path | None, root
     Raises:
         InputError, StoreError: when there is none, or it cannot be read.
     """
-    from kg.load_graph import load_graph, read_tags
+    from kg.load_graph import load_graph
 
-    graph = load_graph(_place(said, root), columns=_columns(columns, header))
-    return graph if tags is None else graph.with_tags(read_tags(tags))
+    return _tagged(load_graph(_place(said, root), columns=_columns(columns, header)), tags)
 
 
 def stored(
@@ -62,18 +61,26 @@ def stored(
     Raises:
         InputError, StoreError: when there is none, or it cannot be read or written.
     """
-    from kg.load_graph import read_tags
     from kg.store import save_graph, stated
 
     named = _columns(columns, header)
     if evidence:
         named = dataclasses.replace(named, evidence=evidence, header=True if header is None else header)
     graph, triples = stated(_place(said, root), named)
-    if tags is not None:
-        graph = graph.with_tags(read_tags(tags))
-    rows = save_graph(graph, folder, triples).rows
+    rows = save_graph(_tagged(graph, tags), folder, triples).rows
     counts = (some(rows["nodes"], "node"), some(rows["edges"], "edge"), some(rows["relations"], "relation"))
     return f"{folder}: {', '.join(counts)}; {some(rows['evidence'], 'place')} of evidence"
+
+
+def _tagged(graph: Graph, tags: Path | None) -> Graph:
+    from kg.load_graph import read_tags
+
+    if tags is None:
+        return graph
+    try:
+        return graph.with_tags(read_tags(tags))
+    except InputError as error:
+        raise error if error.path else InputError(f"tags what is not there: {error}", path=tags) from error
 
 
 def _place(said: str, root: Path | None) -> Path:
@@ -158,7 +165,9 @@ def render_node(graph: Graph, name: str, most: int) -> None:
         out.print(f"\n{title}: {some(sum(block.edges for block in side), 'edge')}")
         for block in side:
             shown = [excerpt(one, 60) for one, _ in block.shown]
-            more = f" and {number(block.edges - len(shown))} more" if block.edges > len(shown) else ""
+            rest = number(block.edges - len(shown))
+            more = f" and {rest} more" if shown else rest
+            more = more if block.edges > len(shown) else ""
             arrow = "→" if away else "←"
             relation = f"{arrow} {excerpt(block.relation, 60)} {arrow}"
             out.print(Padding(Text(f"{relation} {', '.join(shown)}{more}"), (0, 0, 0, 2), expand=False))

@@ -116,6 +116,8 @@ def read_tags(path: Path) -> dict[str, str]:
     """
     from kg.load_rows import lines_of
 
+    if not path.is_file():
+        raise InputError("no such file of tags: lines of a node, a tab and its tag", path=path)
     tags = dict[str, str]()
     for number, line in lines_of(path):
         try:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 ROW = 0.19
 """Inches of one row: text of 9 points with some air."""
+RELATIONS = 100
+"""Relations on a side that have a heading each; matplotlib refuses pictures of more than 65,536 points of height."""
 WIDTH = 12.5
 CENTRE = WIDTH / 2
 LEGEND = WIDTH - 5.6
@@ -109,7 +111,7 @@ def draw_neighbourhood(graph: Graph, name: str, path: Path, *, most: int = 40) -
         StoreError: when the file cannot be written.
     """
     check_suffix(path)
-    left, right = neighbourhood(graph, name, most=most)
+    left, right = (_fewer(side) for side in neighbourhood(graph, name, most=most))
     rows = max(sum(block.rows for block in side) + len(side) for side in (left, right))
     height = max(rows + 1, 8) * ROW + 1.0
     figure = new_figure(WIDTH, height)
@@ -126,6 +128,13 @@ def draw_neighbourhood(graph: Graph, name: str, path: Path, *, most: int = 40) -
     _node(axes, name, graph.tag(graph.node(name)), edges, middle)
     _legend(axes, height, edges, colours, others=len(tags) > len(colours))
     return written(figure, path, f"{cut(name)}: what it is joined to")
+
+
+def _fewer(blocks: list[Block]) -> list[Block]:
+    """The commonest relations, and in one block all others: a picture has a largest height."""
+    rest = blocks[RELATIONS:]
+    more = [Block(f"{len(rest):,} more relations", sum(one.edges for one in rest), ())] if rest else []
+    return blocks[:RELATIONS] + more
 
 
 def _side(axes: Axes, blocks: Iterable[Block], colours: Mapping[str, str], middle: float, *, out: bool) -> None:
@@ -146,7 +155,9 @@ def _side(axes: Axes, blocks: Iterable[Block], colours: Mapping[str, str], middl
             text_at(axes, fork + sign * 0.24, y, cut(one), align, INK)
         if block.edges > len(block.shown):
             y -= ROW
-            text_at(axes, fork + sign * 0.24, y, f"and {block.edges - len(block.shown):,} more", align, QUIET)
+            rest = block.edges - len(block.shown)
+            more = f"and {rest:,} more" if block.shown else f"{rest:,} edge{'s' * (rest != 1)}"
+            text_at(axes, fork + sign * 0.24, y, more, align, QUIET)
         axes.plot([fork + sign * 0.03] * 2, [heading - ROW * 0.6, y - ROW * 0.3], color=LINE, linewidth=1)
         y -= 2 * ROW
 

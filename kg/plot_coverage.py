@@ -12,6 +12,9 @@ from kg.plot_figure import COLOURS, LINE, QUIET, check_suffix, new_figure, writt
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+BARS = 8
+"""Bars that have room for their numbers; of more, the axis says how high they are."""
+
 
 def draw_coverage(coverages: Mapping[str, Coverage], path: Path) -> Path:
     """Draw what one set of paths, or several to compare, cover: how fast, how evenly, of what lengths.
@@ -69,7 +72,8 @@ def _lengths(axes: Axes, coverages: Mapping[str, Coverage], colours: Mapping[str
     for at, (name, one) in enumerate(coverages.items()):
         places = [place - 0.4 + (at + 0.5) * width for place in range(len(lengths))]
         bars = axes.bar(places, [one.hops.get(length, 0) for length in lengths], width * 0.92, color=colours[name])
-        axes.bar_label(bars, [f"{one.hops.get(length, 0):,}" for length in lengths], fontsize=7, color=QUIET)
+        if len(lengths) * len(coverages) <= BARS:
+            axes.bar_label(bars, [f"{one.hops.get(length, 0):,}" for length in lengths], fontsize=7, color=QUIET)
     axes.set_xticks(range(len(lengths)), [str(length) for length in lengths])
     axes.set(xlabel="hops", ylabel="paths")
     axes.margins(y=0.1)

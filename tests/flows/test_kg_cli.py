@@ -23,6 +23,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MASHBILL_ROOT", raising=False)
     monkeypatch.setenv("COLUMNS", "150")
     (tmp_path / "g.tsv").write_text(TSV, encoding="utf-8")
+    (tmp_path / "t.tsv").write_text("Salt\tmineral\n", encoding="utf-8")
 
 
 def said(*arguments: str, code: int = 0) -> Result:
@@ -47,6 +48,7 @@ def test_a_node_is_shown_with_its_relations_both_ways_and_no_markup(tmp_path: Pa
     assert "→ part_of → coast" in shown
     assert "← sold_in ← salt" in shown
     assert "→ made_by → Ora [red]Venn[/red]" in said("show", "g.tsv", "salt").stdout
+    assert "→ made_by → 1\n" in said("show", "g.tsv", "salt", "-n", "0").stdout
 
 
 def test_the_shortest_way_is_said_in_the_direction_it_is_walked() -> None:
@@ -71,6 +73,11 @@ def test_the_shortest_way_is_said_in_the_direction_it_is_walked() -> None:
         (("show", "g.tsv", "hospital"), "no node is called 'hospital'; names look like"),
         (("stats", "g.tsv", "--columns", "a,b"), "--columns is 'a,b'; wanted three names with commas between"),
         (("stats", "g.tsv", "--columns", "salt,made,x"), "g.tsv:1: has no column 'made' (did you mean made_by?)"),
+        (("stats", "g.tsv", "--tags", "none.tsv"), "none.tsv: no such file of tags"),
+        (
+            ("stats", "g.tsv", "--tags", "t.tsv"),
+            "t.tsv: tags what is not there: no node is called 'Salt'; did you mean 'salt'",
+        ),
         (("plot", "g.tsv", "salt", "--to", "x.doc"), "x.doc: .doc is no kind of picture"),
         (("coverage", "g.tsv", "--hops", "40"), "hops is 40; the longest path has 1 to 32"),
     ],

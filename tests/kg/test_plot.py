@@ -130,6 +130,24 @@ def test_what_does_not_fit_is_counted_and_no_relation_is_left_out() -> None:
     assert [len(block.shown) for block in neighbourhood(star(50), "hub", each=3)[1]] == [3]
 
 
+def test_a_node_of_more_relations_than_a_picture_holds_is_drawn(tmp_path: Path) -> None:
+    one = graph(*(f"hub r{at:04d} n{at}" for at in range(1500)), *(f"hub r0000 m{at}" for at in range(9)))
+    shown = texts(draw_neighbourhood(one, "hub", tmp_path / "g.svg", most=3))
+    assert {"1,400 more relations →", "1,400 edges", "and 9 more", "1 edge"} <= set(shown)
+    assert draw_neighbourhood(one, "hub", tmp_path / "g.png", most=3).stat().st_size > 1000
+
+
+def test_numbers_stand_over_bars_that_have_room_for_them(tmp_path: Path) -> None:
+    found = {}
+    one = graph(*(f"n{a:02d} r n{(a * 7 + 1) % 40:02d}" for a in range(40)))
+    for name in ("first", "second"):
+        sampler = PathSampler(one, hops=8, seed=len(name))
+        sampler.walks(5000)
+        found[name] = sampler.coverage
+    shown = texts(draw_coverage(found, tmp_path / "c.svg"))
+    assert not any(f"{count:,}" in shown for count in found["first"].hops.values())
+
+
 def test_a_hub_of_many_is_drawn(tmp_path: Path) -> None:
     assert "and 49,960 more" in texts(draw_neighbourhood(star(50_000), "hub", tmp_path / "g.svg"))
 
