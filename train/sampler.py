@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from transformers import LogitsProcessorList, PreTrainedModel
+from transformers import LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 
 from train.scoring import batches, own_settings_aside
 from train.tokenizer import StudentTokenizer
@@ -89,7 +89,7 @@ class Sampler:
         processors = LogitsProcessorList()
         if self.temperature > 0:
             processors.append(_Draw([row.seed for row in rows], width, steps, self.temperature, self.top_p))
-        more = {"stop_strings": list(self.stop), "tokenizer": self.tokenizer.inner} if self.stop else {}
+        stopping = StoppingCriteriaList([_Stops(self.tokenizer, self.stop, width)] if self.stop else [])
         with own_settings_aside(self.model):
             made = self.model.generate(
                 input_ids=torch.tensor(padded, device=self.model.device),
@@ -100,7 +100,7 @@ class Sampler:
                 eos_token_id=self.tokenizer.ends,
                 pad_token_id=self.tokenizer.pad,
                 logits_processor=processors,
-                **more,
+                stopping_criteria=stopping,
             )
         return [self._text(row[width:].tolist(), own) for row, own in zip(made, room, strict=True)]
 
@@ -124,6 +124,25 @@ class Sampler:
             text = self.tokenizer.decode(ids[:middle])
             low, high = (low, middle) if any(stop in text for stop in self.stop) else (middle + 1, high)
         return low
+
+
+class _Stops:
+    """A row is over when a stop string stands in what was written.
+
+    `generate` has one of its own, which looks at the prompt's end too: a chat prompt ends with a line, and a first line
+    of the answer would make it an empty one.
+    """
+
+    def __init__(self, tokenizer: StudentTokenizer, stop: Sequence[str], width: int) -> None:
+        self.tokenizer, self.stop, self.width = tokenizer, stop, width
+        # A token has a byte at least; three more for a character that the window would cut.
+        self.window = max(len(one.encode()) for one in stop) + 3
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:
+        """Which rows are over, (rows,); one that was over stays so by itself."""
+        written = input_ids[:, max(self.width, input_ids.shape[1] - self.window) :].tolist()
+        over = [any(stop in text for stop in self.stop) for text in map(self.tokenizer.decode, written)]
+        return torch.tensor(over, device=input_ids.device)
 
 
 class _Draw:

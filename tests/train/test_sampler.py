@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,13 +98,11 @@ def test_what_ended_an_answer_is_said(sampler: Sampler) -> None:
 
 def test_a_stop_string_ends_the_answer_and_is_not_in_it(sampler: Sampler) -> None:
     warm = replace(sampler, temperature=1.0)
-    asked = prompts(warm, ["salt"] * 200, range(200))
+    asked = prompts(warm, ["salt"] * 1000, range(1000))
     whole = warm.write(asked)
-    plain = [
-        (one, text.text)
-        for one, text in zip(asked, whole, strict=True)
-        if len(text.text) > 4 and text.text.isprintable()
-    ]
+    # Up to the first half character: what one decodes to changes with the next token.
+    heads = [(one, text.text, text.text.partition("\ufffd")[0]) for one, text in zip(asked, whole, strict=True)]
+    plain = [(one, text) for one, text, head in heads if len(head) > 3 and head.isprintable()]
     assert len(plain) > 2
     for one, text in plain:
         stop = text[2:4]
@@ -128,3 +127,16 @@ def test_an_end_token_ends_the_answer(sampler: Sampler) -> None:
     assert {one.finish for one in written} == {"stop"}
     assert all(one.tokens == len(one.text) + 1 for one in written)
     assert len({one.tokens for one in written}) > 2
+
+
+def test_a_stop_string_is_looked_for_in_the_answer_alone(sampler: Sampler) -> None:
+    """A chat prompt ends with a line of its own, which is no half of a stop string."""
+    asked = prompts(sampler, [f"salt{letter}" for letter in string.ascii_letters], [0] * 52)
+    written = sampler.write(asked)
+    seen = 0
+    for one, letter, text in zip(asked, string.ascii_letters, written, strict=True):
+        stop = letter + text.text[:1]
+        if len(stop) == 2 and stop.isprintable() and stop not in text.text:
+            assert replace(sampler, stop=(stop,)).write([one]) == [text]
+            seen += 1
+    assert seen > 2
