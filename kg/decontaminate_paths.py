@@ -4,15 +4,15 @@ An item whose path, walked one way or the other, is that of an evaluation item -
 18 words in a row with one -> ``bench_18_gram``; one whose whole question is that of one too short to have 18 words ->
 ``bench_question``.
 
-The rule of arXiv 2507.13966 for ICD-Bench. Paths that only overlap may stay: putting known facts together in a new way
+The rule of arXiv 2507.13966 for ICD-Bench, where a path is told by its nodes: the same way over a parallel edge, or
+over an inverse that a file calls by a name of its own, has the same answer. Paths that only overlap may stay: putting known facts together in a new way
 is what is measured. A paraphrase is not found by any of the three.
 """
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,17 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from kg.held_out import path_key
+from kg.held_out import nodes_key
 from mashbill.errors import BadReply, InputError
 from mashbill.fingerprint import content_id
 from mashbill.generator_run import reject_of
+from mashbill.qa_text import spoken
 from mashbill.records import QA, Edge, Reject, from_table, to_table
 from mashbill.step import DatasetStep, PartOutput, Parts
+from mashbill.words import words
 
-_WORD = re.compile(r"\w+")
 Words = tuple[str, ...]
-PathKey = tuple[tuple[str, str, str], ...]
+PathKey = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Bench:
 @dataclass(frozen=True, kw_only=True)
 class DecontaminatePaths(DatasetStep[QA, QA]):
     """Removes items that share a path or 18 words in a row with an evaluation set."""
+
+    version = 2
 
     against: str = field(metadata={"identity": False, "file": True})
     """The evaluation set, relative to the bill: a JSON Lines or Parquet file of items, or a folder of Parquet files."""
@@ -80,13 +83,14 @@ class DecontaminatePaths(DatasetStep[QA, QA]):
 
 def held_by(bench: Bench, row: QA, size: int) -> BadReply | None:
     """Why a row may not be trained on, or None."""
-    if row.path and path_key(row.path) in bench.paths:
+    if row.path and _path(row.path) in bench.paths:
         return BadReply("bench_path", f"its path is in the evaluation set: {' - '.join(_nodes(row.path))}")
     text = _words(" ".join((row.context, row.question, *row.options, row.answer, row.rationale)))
     for at in range(len(text) - size + 1):
         if text[at : at + size] in bench.grams:
             return BadReply(f"bench_{size}_gram", f"the evaluation set has: {' '.join(text[at : at + size])}")
-    if _words(row.question) in bench.short:
+    # With its context: all chains to be mended have one question.
+    if _words(f"{row.context} {row.question}") in bench.short:
         return BadReply("bench_question", "the evaluation set has the same question")
     return None
 
@@ -99,12 +103,13 @@ def _read(path: Path, stamp: tuple[int, ...], size: int) -> Bench:
         items += 1
         edges = tuple(_edge(one) for one in row.get("path") or ())
         if edges:
-            paths.add(path_key(edges))
-        question = _words(str(row["question"]))
-        whole = _words(" ".join((str(row.get("context") or ""), str(row["question"]), *(row.get("options") or ()))))
+            paths.add(_path(edges))
+        asked = _words(f"{row.get('context') or ''} {row['question']}")
+        more = (*(row.get("options") or ()), row.get("answer") or "", row.get("rationale") or "")
+        whole = (*asked, *_words(" ".join(map(str, more))))
         grams |= {whole[at : at + size] for at in range(len(whole) - size + 1)}
-        if len(question) < size:
-            short.add(question)
+        if len(asked) < size:
+            short.add(asked)
     if not items:
         raise InputError("has no item; wanted rows with a question, and a path where there is one", path=path)
     return Bench(frozenset(paths), frozenset(grams), frozenset(short), items)
@@ -170,5 +175,11 @@ def _nodes(path: tuple[Edge, ...]) -> list[str]:
     return [path[0].head, *(edge.tail for edge in path)]
 
 
+def _path(edges: Sequence[Edge]) -> PathKey:
+    """The nodes of a path in words, whichever way it is walked, over whichever of parallel edges, however written."""
+    nodes = tuple(" ".join(words(spoken(name))) or name for name in nodes_key(edges))
+    return min(nodes, nodes[::-1])
+
+
 def _words(text: str) -> Words:
-    return tuple(_WORD.findall(text.casefold()))
+    return tuple(words(text))

@@ -10,10 +10,12 @@ one: then it cannot be answered by putting known facts together.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from kg.graph import Graph
 from mashbill.fingerprint import seed_of
@@ -34,6 +36,18 @@ def path_key(edges: Sequence[Edge]) -> tuple[tuple[str, str, str], ...]:
     return min(triples, triples[::-1])
 
 
+def nodes_key(edges: Sequence[Edge]) -> tuple[str, ...]:
+    """What a path has in common with its reverse, and with one over parallel edges or their inverses.
+
+    >>> there = Edge(head="a", relation="part_of", tail="b")
+    >>> back = Edge(head="b", relation="has_part", tail="a")
+    >>> nodes_key([there]) == nodes_key([back])
+    True
+    """
+    nodes = (*(edge.head for edge in edges), *(edge.tail for edge in edges[-1:]))
+    return min(nodes, nodes[::-1])
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
     """The rule; a field of the steps on both sides, which must be given the same one."""
@@ -51,10 +65,16 @@ class HeldOut:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is a share, from 0 to below 1")
 
     def holds_path(self, edges: Sequence[Edge]) -> bool:
-        """Whether a path is held out: by its own draw, or because it has an edge that is."""
-        if self.share and seed_of("held out path", self.seed, path_key(edges)) < self.share * _SEEDS:
-            return not self.edges or self._has_edge(edges)
-        return False
+        """Whether a path is held out: by the draw of its nodes and, with `edges`, only if it has one that is.
+
+        The nodes decide and not the relations: the same way over a parallel edge, or over a relation that says the same
+        from the other end, has the same answer.
+        """
+        return self.draws_path(nodes_key(edges)) and (not self.edges or self._has_edge(edges))
+
+    def draws_path(self, nodes: tuple[str, ...]) -> bool:
+        """Whether the draw falls on a path with these nodes (`nodes_key`)."""
+        return bool(self.share) and seed_of("held out path", self.seed, nodes) < self.share * _SEEDS
 
     def keeps_path(self, edges: Sequence[Edge]) -> bool:
         """Whether a path may be trained on: it is not held out, and has no edge that is."""
@@ -62,15 +82,31 @@ class HeldOut:
 
     def holds_edge(self, head: str, tail: str) -> bool:
         """Whether what joins two nodes is held out: all of it, since a parallel edge would tell of the one."""
-        return bool(self.edges) and seed_of("held out edge", self.seed, *sorted((head, tail))) < self.edges * _SEEDS
+        return bool(self.edges) and bool(self._drawn(self._codes([head]), self._codes([tail]))[0])
 
     def _has_edge(self, edges: Sequence[Edge]) -> bool:
         return any(self.holds_edge(edge.head, edge.tail) for edge in edges)
 
+    def held_edges(self, graph: Graph) -> npt.NDArray[np.bool_]:
+        """For each edge of a graph whether it is held out; each name is digested once."""
+        if not self.edges:
+            return np.zeros(graph.edges, np.bool_)
+        codes = self._codes(graph.names.to_pylist())
+        return self._drawn(codes[graph.head], codes[graph.tail])
+
     def trained_on(self, graph: Graph) -> Graph:
         """The graph without the edges that are held out."""
-        if not self.edges:
-            return graph
-        ends = zip(graph.head.tolist(), graph.tail.tolist(), strict=True)
-        names = graph.names.to_pylist()
-        return graph.only(np.array([not self.holds_edge(names[head], names[tail]) for head, tail in ends], np.bool_))
+        return graph.only(~self.held_edges(graph)) if self.edges else graph
+
+    def _codes(self, names: Sequence[str]) -> npt.NDArray[np.uint64]:
+        key = f"held out edge {self.seed}".encode()
+        digests = (hashlib.blake2b(name.encode(), digest_size=8, key=key).digest() for name in names)
+        return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
+
+    def _drawn(self, heads: npt.NDArray[np.uint64], tails: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Whether the draw falls on pairs, either way round: the sum of both names' digests, mixed by splitmix64."""
+        mixed = heads + tails  # numbers of 64 bits wrap round, as they must
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        mixed ^= mixed >> np.uint64(31)
+        return (mixed >> np.uint64(33)) < np.uint64(int(self.edges * _SEEDS))

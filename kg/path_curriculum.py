@@ -18,12 +18,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from kg.facts import Facts
 from kg.held_out import HeldOut, path_key
 from kg.path_report import curriculum_report
 from kg.triple_graph import TripleGraph, triple_graph
+from kg.truth import Truth
 from mashbill.ask import Ask
 from mashbill.errors import BadReply
 from mashbill.generator_run import reject_of
+from mashbill.qa_text import option_key, spoken
 from mashbill.records import QA, Path, Reject, Triple, to_table
 from mashbill.step import DatasetGenerator, Generator, PartOutput, Parts, settle
 from mashbill.store import Stored
@@ -37,6 +40,8 @@ OPEN = HeldOut()
 @dataclass(frozen=True, kw_only=True)
 class PathCurriculum(DatasetGenerator[Triple, QA]):
     """Draws paths evenly from a graph and makes items of them until enough are accepted."""
+
+    version = 2
 
     generate: Generator[Path, QA]
     """What makes an item of a path, e.g. ``{kg_path: {stem: plain}}``."""
@@ -81,13 +86,13 @@ class PathCurriculum(DatasetGenerator[Triple, QA]):
     async def make(self, parts: Parts, ask: Ask) -> AsyncIterator[PartOutput]:
         """Parts of accepted items, with the rejects on the way to them."""
         whole = triple_graph(parts, self.inverses)
-        sampler = self._sampler(whole)
+        sampler, truth = self._sampler(whole), Truth(Facts(whole.graph))
         rows, rejects = list[QA](), list[Reject]()
         seen, accepted, failures = set[Any](), 0, 0
         while accepted < self.count and failures < self.give_up:
             # The last ones are not drawn further ahead than they are wanted, or paid items would be over.
             paths = sampler.batch(min(self.batch, self.count - accepted))
-            asked = await settle(self._items(path, seen, ask) for path in paths)
+            asked = await settle(self._items(path, seen, truth, ask) for path in paths)
             for path, outcome in zip(paths, asked, strict=True):
                 outcomes = [outcome] if isinstance(outcome, BadReply) else outcome
                 items = [_rooted(one, path) for one in outcomes if isinstance(one, QA)]
@@ -128,18 +133,31 @@ class PathCurriculum(DatasetGenerator[Triple, QA]):
             triple_ids=whole.ids,
         )
 
-    async def _items(self, path: Path, seen: set[Any], ask: Ask) -> list[QA | BadReply]:
+    async def _items(self, path: Path, seen: set[Any], truth: Truth, ask: Ask) -> list[QA | BadReply]:
         if not self.held_out.keeps_path(path.edges):
             raise BadReply("held_out_path", "the path is kept for evaluation")
         if self.unique and path_key(path.edges) in seen:
             raise _repeated()
         made: Iterable[QA | BadReply] = await self.generate.make(path, ask.of(path.id))
-        outcomes = list(made)
+        outcomes = [_checked(one, path, truth) if isinstance(one, QA) else one for one in made]
         return outcomes or [BadReply("nothing_made", "the generator returned no row")]
 
 
 def _repeated() -> BadReply:
     return BadReply("repeated_path", "an item of this path, walked one way or the other, was accepted before")
+
+
+def _checked(item: QA, path: Path, truth: Truth) -> QA | BadReply:
+    """The item, unless a wrong option of it is right: another node that the same relations lead to.
+
+    Who writes an item sees one path and cannot know of the others; the graph does.
+    """
+    right = {option_key(spoken(truth.facts.name(node))) for node in truth.ends_of(path.edges)}
+    true = [one for one in item.options if one != item.answer and option_key(one) in right]
+    if not true or option_key(item.answer) not in right:
+        return item
+    said = f"{true[0]!r} is called wrong, but the same steps lead to it in the graph"
+    return BadReply("wrong_option_true", said, text=item.question, asks=item.made.asks, verdicts=item.verdicts)
 
 
 def _rooted(item: QA, path: Path) -> QA:

@@ -138,7 +138,8 @@ class Quiz(DatasetStep[Triple, QA]):
         gone = {code for code, one in enumerate(graph.relations) if one.name in self.exclude}
         edges = [edge for edge in range(graph.edges) if int(graph.relation[edge]) not in gone]
         if self.side != "all":
-            edges = [edge for edge in edges if self._held(graph.edge(edge)) == (self.side == "probe")]
+            held = self.held_out.held_edges(graph).tolist()
+            edges = [edge for edge in edges if held[edge] == (self.side == "probe")]
         return sorted(edges, key=lambda edge: (seed_of(self.seed, kind, whole.triple_id(edge)), edge))
 
     def _held(self, edge: Edge) -> bool:

@@ -47,8 +47,8 @@ class PathTrace(Generator[QA, QA]):
     trace_system: str = ""
     """Empty takes the one for `settles`."""
     trace_prompt: str = ""
-    """May use {facts}, one a line, or {told}, as sentences; {source}, {target}, {item}, {letter} and {names}; empty takes
-    the one for `settles`."""
+    """May use {facts}, one a line, or {told}, as sentences; {source}, {target}, {item}, {letter} and {names}; empty
+    takes the one for `settles`."""
     thinker: str = ""
     """Role of the engine that writes the thinking; empty: the main one."""
     thinking: Sampling = Sampling(max_tokens=2048)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from pathlib import Path as FilePath
@@ -220,3 +221,74 @@ def test_a_set_that_cannot_be_read_is_named(name: str, content: str | None, mess
 def test_numbers_that_take_nothing_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_an_edge_is_held_out_alike_by_itself_and_with_its_graph() -> None:
+    from kg.load_graph import graph_of
+
+    held, graph = HeldOut(edges=0.3, seed=4), graph_of(umls())
+    alone = [held.holds_edge(edge.head, edge.tail) for edge in map(graph.edge, range(graph.edges))]
+    assert held.held_edges(graph).tolist() == alone
+    assert alone == [held.holds_edge(edge.tail, edge.head) for edge in map(graph.edge, range(graph.edges))]
+    assert 0.25 < sum(alone) / len(alone) < 0.35
+    assert held.trained_on(graph).edges == len(alone) - sum(alone)
+
+
+def test_a_path_over_parallel_or_inverse_edges_is_held_out_with_it() -> None:
+    held = HeldOut(share=0.5, seed=1)
+    for at in range(40):
+        names = (f"a{at}", f"b{at}", f"c{at}")
+        plain = tuple(Edge(head=one, relation="r", tail=two) for one, two in itertools.pairwise(names))
+        other = tuple(Edge(head=one, relation="s", tail=two) for one, two in itertools.pairwise(names[::-1]))
+        assert held.holds_path(plain) == held.holds_path(other)
+
+
+def judged(root: FilePath, bench: QA, row: QA) -> str:
+    found = held_by(read_bench(bench_file(root, [bench], ".jsonl")), row, 18)
+    return found.reason if found else ""
+
+
+def chain(*names: str, relation: str = "r") -> tuple[Edge, ...]:
+    return tuple(Edge(head=one, relation=relation, tail=two) for one, two in itertools.pairwise(names))
+
+
+@pytest.mark.parametrize(
+    ("bench", "row", "reason"),
+    [
+        # An inverse by a name of its own, in a file that does not say that it is one; and another spelling.
+        (chain("Salt Guild", "b", "c"), chain("c", "b", "salt_guild", relation="has_r"), "bench_path"),
+        (chain("a", "b", "c"), chain("a", "c", "b"), ""),
+    ],
+)
+def test_a_path_is_told_by_its_nodes(
+    bench: tuple[Edge, ...], row: tuple[Edge, ...], reason: str, tmp_path: FilePath
+) -> None:
+    one = QA.new(question="Who of the one?", answer="x", path=bench)
+    assert judged(tmp_path, one, QA.new(question="Who of the other?", answer="x", path=row)) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "copied"),
+    [
+        (LONG, LONG.replace(" ", "_")),
+        (LONG, LONG.upper().replace(" ", "; ")),
+        ("盐" * 7 + "会馆的主人是谁呢请你告诉我们大家", "盐" * 7 + "会馆的主人是谁呢请你告诉我们大家吧"),
+        ("é " * 20, "e\u0301 " * 20),
+    ],
+)
+def test_a_run_of_words_is_found_in_any_dress(said: str, copied: str, tmp_path: FilePath) -> None:
+    assert judged(tmp_path, QA.new(question=f"{said}?", answer="x"), QA.new(question="Hm", answer=copied)) == (
+        "bench_18_gram"
+    )
+
+
+def test_chains_to_be_mended_are_told_apart_by_their_sentences(tmp_path: FilePath) -> None:
+    bench = QA.new(kind="edit", question="One name is wrong.", context="Ora leads tar.", answer="Ora leads salt.")
+    other = QA.new(kind="edit", question="One name is wrong.", context="Venn leads oak.", answer="Venn leads amber.")
+    assert judged(tmp_path, bench, other) == ""
+    assert judged(tmp_path, bench, bench) == "bench_question"
+
+
+def test_what_an_evaluation_item_thinks_is_not_trained_on(tmp_path: FilePath) -> None:
+    bench = QA.new(question="Who?", answer="x", rationale=LONG)
+    assert judged(tmp_path, bench, QA.new(question="Another?", answer="y", rationale=LONG)) == "bench_18_gram"

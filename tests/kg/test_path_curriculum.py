@@ -193,3 +193,12 @@ def hash_of(request: Request) -> int:
     import zlib
 
     return zlib.crc32(request.messages[-1].content.encode())
+
+
+async def test_a_wrong_option_that_the_same_steps_lead_to_is_refused(tmp_path: FilePath) -> None:
+    goods = ("amber beacon", "salt")  # the scripted writer offers the first as wrong
+    triples = [Triple.new(head="guild", relation="taxes", tail=good) for good in goods]
+    step = PathCurriculum(generate=KgPath(), count=2, hops=1, way="forwards", give_up=6, batch=1, unique=False)
+    stored = await run_step(tmp_path, step, triples, engines(Teacher()))
+    assert {row.answer for row in rows_of(stored)} <= {"amber beacon"}
+    assert stored.manifest.counts.rejected["wrong_option_true"] > 0
