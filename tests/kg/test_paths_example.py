@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path as FilePath
@@ -12,7 +13,7 @@ import pytest
 from kg.held_out import path_key
 from mashbill.asker import Asker
 from mashbill.bill import Bill, read_bill
-from mashbill.engine import ScriptedEngine
+from mashbill.engine import Request, ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
@@ -60,6 +61,19 @@ async def test_the_quiz_is_trained_on_other_facts_than_it_is_probed_with(tmp_pat
     assert facts["trained"]
     assert facts["probes"]
     assert not facts["trained"] & facts["probes"]
+
+
+async def test_items_are_drafted_and_thought_through(tmp_path: FilePath) -> None:
+    bill = read_bill(EXAMPLE / "drafted.yaml")
+
+    def teacher(request: Request) -> str:
+        found = re.search(r"how (.*) is connected with (.*)\. Mention (.*)\.", request.messages[-1].content)
+        assert found is not None
+        return f"There are {found[3]}, and it ends at {found[2]}."
+
+    rows: list[QA] = await stream(bill, "items", tmp_path, {"": ScriptedEngine(teacher, name="main")})
+    assert len(rows) >= 18  # a name such as "ten facts" may be read as speaking of facts
+    assert all(row.rationale and row.answer in row.options for row in rows)
 
 
 async def test_the_curriculum_and_its_set_share_no_path(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
