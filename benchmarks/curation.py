@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import datasketch
 import numpy as np
@@ -38,7 +39,7 @@ from mashbill.records import Document, to_table
 from mashbill.step import DatasetStep, Filter
 from mashbill.store import write_json
 
-FILTERS: tuple[Filter[Document], ...] = (
+FILTERS: tuple[Filter[Any], ...] = (
     Length(min_words=20),
     Refusals(),
     Language(),
@@ -131,7 +132,7 @@ def measure(documents: Sequence[Document], rounds: int) -> Rates:
     parts = Memory([to_table(documents[at : at + size], Document) for at in range(0, count, size)])
     rates = Rates(rounds)
 
-    def judge(filters: Sequence[Filter[Document]]) -> Callable[[], object]:
+    def judge(filters: Sequence[Filter[Any]]) -> Callable[[], object]:
         return lambda: [apply_filters(filters, part, Document) for part in fresh(parts)]
 
     def dedup(step: DatasetStep[Document, Document]) -> Callable[[], object]:
