@@ -62,7 +62,7 @@ class Maker:
 
         Raises:
             BadReply: with the reason why there can be none: ``too_few_negatives``, ``no_chain``, ``ambiguous_edit``,
-                ``too_many_answers``.
+                ``too_many_answers``, ``answer_in_question``.
         """
         makers = {
             "true_false": self._true_false,
@@ -71,6 +71,9 @@ class Maker:
             "edit": self._edit,
             "open": self._open,
         }
+        head, _, tail = self._parts(edge)
+        if head == tail and kind in ("choice", "blank"):
+            raise BadReply("answer_in_question", f"{self._named(head)!r} is both ends of the fact")
         return makers[kind](edge)
 
     def _parts(self, edge: int) -> tuple[int, int, int]:

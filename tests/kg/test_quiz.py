@@ -14,7 +14,7 @@ from kg.facts import Facts
 from kg.held_out import HeldOut
 from kg.load_graph import graph_of
 from kg.quiz import Quiz
-from kg.quiz_formats import FORMATS, Maker
+from kg.quiz_formats import FORMATS, Format, Maker
 from kg.quiz_negatives import Negatives, Way
 from kg.quiz_score import PrecisionRecall, is_right, score_open
 from kg.verbalise_wording import Wording
@@ -337,3 +337,10 @@ def test_labels_with_places_and_markup_stand_as_they_are() -> None:
         except BadReply:
             continue
         assert question.text.count('{tail} "x"') == 1
+
+
+@pytest.mark.parametrize("kind", ["choice", "blank"])
+def test_a_loop_is_not_asked_with_its_answer_in_the_question(kind: Format) -> None:
+    triples = [Triple.new(head=name, relation="feeds", tail=name) for name in ("a", "b", "c", "d", "e")]
+    with pytest.raises(BadReply, match="answer_in_question"):
+        maker(triples).make(kind, 0)
