@@ -44,8 +44,8 @@ from train.supervision import Supervision, Target
 from train.tokenizer import load_tokenizer
 from train.write_spec import WriteSpec
 
-SEQUENCE, ROWS = 256, 2
-"""Three worked answers in a row, six in an optimiser step: thirty-two a step learned nothing in that time."""
+SEQUENCE, ROWS = 256, 1
+"""Three worked answers in a row and an optimiser step: thirty-two a step learned nothing in that time."""
 ERRS = 0.1
 """Share of the questions to which the teacher reasons wrong: verification has to find them, and does."""
 STEPS = 6

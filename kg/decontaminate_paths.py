@@ -5,8 +5,8 @@ An item whose path, walked one way or the other, is that of an evaluation item -
 ``bench_question``.
 
 The rule of arXiv 2507.13966 for ICD-Bench, where a path is told by its nodes: the same way over a parallel edge, or
-over an inverse that a file calls by a name of its own, has the same answer. Paths that only overlap may stay: putting known facts together in a new way
-is what is measured. A paraphrase is not found by any of the three.
+over an inverse that a file calls by a name of its own, has the same answer. Paths that only overlap may stay: putting
+known facts together in a new way is what is measured. A paraphrase is not found by any of the three.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from kg.verbalise_wording import Wording
 from mashbill.qa_text import spoken
 from mashbill.records import Edge
 
-
 MOST_BLURS = 200
 """Facts that are tried in place of a name."""
 

@@ -191,7 +191,7 @@ class Triple(Record):
     evidence: str = ""
     """The words of the document that state it, exactly as they stand there; empty for a graph read from a file."""
     evidence_start: int | None = None
-    """Where the evidence begins in the text of the document named by `source_id`, in characters from 0."""
+    """Where the evidence begins in the text of the document it was read from (its parent), in characters from 0."""
     evidence_end: int | None = None
     """Where it ends: ``text[evidence_start:evidence_end] == evidence``."""
     head_surface: str = ""

@@ -19,7 +19,6 @@ from mashbill.records import Document
 from tests.kg.extract_support import edges, reasons_of, run, stated, triples_of
 from tests.support.kernel import store
 
-
 Form = Literal["NFC", "NFD"]
 
 
