@@ -320,7 +320,7 @@ def test_steps_that_do_not_fit_are_named_both(read: Read) -> None:
     refused(
         read,
         MIXED + "streams:\n  raw: {from: almanac}\n  odd: {from: graph, curate: [gopher_quality]}\n",
-        "bill.yaml:8: streams.odd: gopher_quality reads the column 'text', but read_triples gives Triple, whose columns",
+        "bill.yaml:8: streams.odd: gopher_quality reads the column 'text', but read_triples gives Triple, whose",
     )
 
 
