@@ -143,7 +143,8 @@ def evaluate_written(
     if isinstance(student, Path):
         own = StudentSpec(path=student)
         who = (student_identity(own), template_identity(own))
-        identity = fingerprint({"student": who, "questions": digest, "spec": spec, "supervision": supervision})
+        whole = {"student": who, "questions": digest, "spec": spec, "supervision": supervision}
+        identity = fingerprint({**whole, "matchers": _matcher_versions()})
     if out is not None and identity and (found := _finished(out, identity)):
         return found
     loaded = student if isinstance(student, Student) else Student(load_model(student), load_tokenizer(student))
@@ -153,6 +154,11 @@ def evaluate_written(
     if out is not None:
         result.write(out)
     return result
+
+
+def _matcher_versions() -> dict[str, int]:
+    """Of all matchers: a question may name any, and one that judges otherwise makes another evaluation."""
+    return {name: kind.version for name, kind in available().items()}
 
 
 def write_all(
