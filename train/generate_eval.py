@@ -25,6 +25,7 @@ import torch
 
 from mashbill.errors import StoreError
 from mashbill.fingerprint import fingerprint, seed_of
+from mashbill.matching.load import available
 from mashbill.store import write_json, write_parquet
 from train.examples import asked as asked_text
 from train.hardware import Hardware
