@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filters.code_points import table
@@ -20,6 +20,7 @@ def piece(data: Bytes, start: int, end: int) -> str:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(texts, max_size=5))
+@example(["a\x1cb\x1d c\x1e", "x\x1fy", "a\r\nb\rc"])
 def test_words_and_lines_are_those_of_python(some: list[str]) -> None:
     reading = read_texts(pa.array(some, pa.large_string()))
     words, lines = reading.words, reading.lines
