@@ -5,11 +5,14 @@ student of 0.4M weights from scratch. A teacher that errs on one question in ten
 `TeacherRationale` keeps what is right; all arms learn from the same rows, and write answers to 300 questions they have
 not seen. Two comparisons, both reported:
 
-    at equal examples   every question once: `full_cot` learns from twelve times as many tokens as `answer_only`
-    at equal tokens     the optimiser steps that `full_cot` takes for that: `answer_only` sees each question 2.4 times
+    at equal examples   every question once: `full_cot` reads 2.6 times as many tokens as `answer_only`
+    at equal tokens     the optimiser steps that `full_cot` takes for that: `answer_only` sees each question 2.7 times
 
-Each finished arm is written to ``results.json``; running the same command again goes on where it stopped. A run takes
-some ten minutes a seed on one idle core::
+The moment at which a student of `full_cot` gets the facts right differs by seed, so its accuracy spreads widely where
+the tokens are scarce: with 14,000 questions it was 0.95 and 0.51 on two seeds, where `answer_only` had 0.05 on both.
+
+Finished arms are written to ``results.json``; running the same command again goes on where it stopped. A seed takes
+some fifteen minutes on one idle core::
 
     OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.rationale_targets --seeds 3 --out runs/rationale_targets
 """
@@ -30,7 +33,7 @@ from benchmarks.rationale_run import Arm, ArmResult, run
 from mashbill.store import write_bytes, write_json
 from train.supervision import Target
 
-QUESTIONS, HELD_OUT = 14_000, 300
+QUESTIONS, HELD_OUT = 20_000, 300
 QUICK_QUESTIONS, QUICK_HELD_OUT = 60, 10
 
 ARMS: tuple[tuple[Target, str], ...] = (
@@ -93,7 +96,7 @@ def verdict(results: Sequence[ArmResult]) -> tuple[bool, str]:
     cot = arms["full_cot at equal examples"]
     others = {name: one for name, one in arms.items() if name.startswith("answer_only")}
     if any(len(own) < 2 for own in _by_arm(results).values()):
-        return False, "One seed says nothing of how sure this is: run two or more."
+        return False, "One seed says nothing of how sure this is: run three or more."
     holds = all(one.below(cot) for one in others.values())
     listed = "; ".join(f"{name} {one}" for name, one in others.items())
     return holds, f"full_cot {cot} {'lies above' if holds else 'does not lie clearly above'} {listed}."
