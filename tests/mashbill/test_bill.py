@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> Iterator[Read]:
     own.mkdir()
     (own / "keep_all.py").write_text(KEEP_ALL, encoding="utf-8")
     (own / "seeded.py").write_text(SEEDED, encoding="utf-8")
-    (own / "read_triples.py").write_text(READ_TRIPLES, encoding="utf-8")
+    (own / "read_edges.py").write_text(READ_TRIPLES, encoding="utf-8")
 
     def load(text: str) -> Bill:
         path = tmp_path / "bill.yaml"
@@ -77,7 +77,7 @@ from mashbill.records import Triple
 from mashbill.step import Source
 
 @dataclass(frozen=True, kw_only=True)
-class ReadTriples(Source[Triple]):
+class ReadEdges(Source[Triple]):
     seed: ClassVar[int] = 3
 """
 
@@ -176,7 +176,7 @@ def test_steps_of_the_users_own_are_found_beside_the_bill(read: Read, tmp_path: 
 
 
 def test_a_step_whose_seed_is_the_classs_is_not_given_one(read: Read) -> None:
-    bill = read("name: a\nsteps: own\nsources: {kg: {read_triples: {path: a.tsv}}}\nstreams: {raw: {from: kg}}\n")
+    bill = read("name: a\nsteps: own\nsources: {kg: {read_edges: {path: a.tsv}}}\nstreams: {raw: {from: kg}}\n")
     assert bill.streams["raw"].writes is Triple
 
 
@@ -312,7 +312,7 @@ name: mixed
 steps: own
 sources:
   almanac: {read_documents: {path: corpus}}
-  graph: {read_triples: {path: graph.tsv}}
+  graph: {read_edges: {path: graph.tsv}}
 """
 
 
@@ -320,7 +320,7 @@ def test_steps_that_do_not_fit_are_named_both(read: Read) -> None:
     refused(
         read,
         MIXED + "streams:\n  raw: {from: almanac}\n  odd: {from: graph, curate: [gopher_quality]}\n",
-        "bill.yaml:8: streams.odd: gopher_quality reads the column 'text', but read_triples gives Triple, whose",
+        "bill.yaml:8: streams.odd: gopher_quality reads the column 'text', but read_edges gives Triple, whose",
     )
 
 
