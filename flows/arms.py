@@ -33,6 +33,7 @@ from mashbill.errors import BillError, Interrupted
 from mashbill.fingerprint import fingerprint
 from mashbill.release import ReleaseManifest, opened_shard
 from mashbill.store import MANIFEST, Stored, file_digest
+from train.curriculum import Values
 from train.example_tokens import Rejected, Room, example_tables
 from train.examples import COLUMNS
 from train.identity import checkpoint_dir, student_identity, template_identity
@@ -137,7 +138,9 @@ def report_identity(
         "template": template_identity(read_student(kitchen.bill)),
         # In order: each arm is compared with the one before it.
         "arms": [] if training is None else list(training.plans),
-        "plans": {} if training is None else {name: fingerprint(plan) for name, plan in training.plans.items()},
+        "plans": {}
+        if training is None
+        else {name: fingerprint(plan.identity) for name, plan in training.plans.items()},
         "recipe": "" if training is None else fingerprint(training.identity),
         "streams": {name: stored.manifest.fingerprint for name, stored in streams.items()},
         "questions": "" if evaluation is None else file_digest(evaluation.questions),
@@ -152,7 +155,7 @@ async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: st
     stored = await _stored_of(kitchen, training, name)
     held_out = await asyncio.to_thread(held_out_sources, release)
     identity = (
-        spec,
+        spec.identity,
         training.render,
         student_identity(training.student),
         template_identity(training.student),
@@ -186,22 +189,35 @@ def _build(
     from train.student import student_tokenizer
 
     tokenizer, supervision = student_tokenizer(training.student), training.supervision
+    values = None if spec.curriculum is None else Values(spec.curriculum)
+
+    def rows_of(name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        if values is None or name == spec.replay:
+            return _training_rows(stored[name], held_out, name, columns)
+        columns = [*dict.fromkeys([*columns, values.curriculum.column])]
+        return values.noted(_training_rows(stored[name], held_out, name, columns), name)
+
     if supervision is None:
-        texts = {name: _training_rows(one, held_out, name, TEXTS) for name, one in stored.items()}
-        tables = {name: token_tables(rows, tokenizer, training.render) for name, rows in texts.items()}
-        build_plan(tables, spec=spec, out=folder, tokenizer=tokenizer.identity)
+        tables = {name: token_tables(rows_of(name, TEXTS), tokenizer, training.render) for name in stored}
+        build_plan(tables, spec=spec, out=folder, tokenizer=tokenizer.identity, values=values)
         return
     form, rejected = prompt_form(supervision, tokenizer), Rejected()
     room = Room(
         spec.sequence_length, spec.batch, min(spec.sequence_length, supervision.max_length or spec.sequence_length)
     )
     examples = {}
-    for name, one in stored.items():
+    for name in stored:
         kind = training.kinds[name]
-        rows = _training_rows(one, held_out, name, ("id", "source_id", "domain", *COLUMNS[kind]))
+        rows = rows_of(name, ("id", "source_id", "domain", *COLUMNS[kind]))
         examples[name] = example_tables(rows, kind, form, room, stream=name, rejected=rejected)
     build_supervised_plan(
-        examples, spec=spec, supervision=supervision, out=folder, tokenizer=tokenizer.identity, rejected=rejected
+        examples,
+        spec=spec,
+        supervision=supervision,
+        out=folder,
+        tokenizer=tokenizer.identity,
+        rejected=rejected,
+        values=values,
     )
 
 

@@ -19,6 +19,7 @@ from mashbill.bill import Release
 from mashbill.registry import available, load
 from mashbill.runtime import RejectPolicy
 from mashbill.step import Source
+from train.curriculum import Curriculum
 from train.plan import PlanSpec
 from train.recipe import Lora, StudentSpec, TrainRecipe
 from train.render import RenderSpec
@@ -156,12 +157,13 @@ def _train() -> Schema:
         "required": ["from", "share"],
         "additionalProperties": False,
     }
-    plan = object_schema(PlanSpec, hide=("shares", "replay", "replay_share"))["properties"]
+    plan = object_schema(PlanSpec, hide=("shares", "replay", "replay_share", "curriculum"))["properties"]
     own: Schema = {
         "replay": _said("General text against forgetting.", replay),
         "render": object_schema(RenderSpec),
         "arms": _said("Name -> streams by share; arms differ in this alone.", _map_of(arm)),
         "lora": object_schema(Lora),
+        "curriculum": object_schema(Curriculum),
     }
     supervised = object_schema(Supervision)["properties"]
     return {

@@ -151,7 +151,7 @@ def _trained(kitchen: Kitchen, star: Star, number: int, stored: Stored) -> Round
     length = star.plan.sequence_length
     room = Room(length, star.plan.batch, min(length, star.supervision.max_length or length))
     spec = dataclasses.replace(star.plan, tokens=star.plan.tokens * steps)
-    identity = (spec, star.supervision, stored.manifest.fingerprint, tokenizer.identity)
+    identity = (spec.identity, star.supervision, stored.manifest.fingerprint, tokenizer.identity)
     plan_dir = kitchen.root / "plans" / name / fingerprint(identity)
     manifest = build_supervised_plan(
         {"own": example_tables(stored, Rationale, form, room, stream="own", rejected=rejected)},

@@ -34,6 +34,7 @@ from mashbill.records import Record
 from mashbill.registry import nearest
 from mashbill.section import Section
 from mashbill.settings import Settings
+from train.curriculum import Curriculum
 from train.eval_spec import EvalSpec
 from train.hardware import Hardware
 from train.plan import PlanSpec
@@ -102,12 +103,14 @@ def read_training(bill: Bill) -> Training | None:
         if "student" in bill.whole:
             read_student(bill)  # checked although nobody needs it yet: a bill is checked whole
         return None
-    plan_names = [
-        one.name for one in dataclasses.fields(PlanSpec) if one.name not in ("shares", "replay", "replay_share")
-    ]
+    elsewhere = ("shares", "replay", "replay_share", "curriculum")
+    plan_names = [one.name for one in dataclasses.fields(PlanSpec) if one.name not in elsewhere]
     recipe_names = [one.name for one in dataclasses.fields(TrainRecipe)]
     section.only(
-        [*dict.fromkeys([*plan_names, *recipe_names, *SUPERVISED_FIELDS]), "replay", "render", "lora", "arms"],
+        [
+            *dict.fromkeys([*plan_names, *recipe_names, *SUPERVISED_FIELDS]),
+            *("curriculum", "replay", "render", "lora", "arms"),
+        ],
         required=("tokens", "arms"),
     )
     student = read_student(bill)
@@ -117,6 +120,8 @@ def read_training(bill: Bill) -> Training | None:
     plan = _part(section, seeded, plan_names).build(PlanSpec)
     if replay is not None:
         plan = dataclasses.replace(plan, replay=replay.source, replay_share=replay.share)
+    if "curriculum" in section:
+        plan = dataclasses.replace(plan, curriculum=section.at("curriculum").build(Curriculum))
     if not section.at("arms").items():
         section.at("arms").fail("names no arm; wanted is arm -> {stream: share}, for example {made: {made: 1}}")
     plans = {name: dataclasses.replace(plan, shares=_arm(arm, name, bill)) for name, arm in section.at("arms").items()}
@@ -124,6 +129,8 @@ def read_training(bill: Bill) -> Training | None:
     for name, one in plans.items():
         for stream in one.shares:
             check_rows(section.at("arms").at(name).at(stream), kinds[stream], supervision)
+    if plan.curriculum is not None:
+        _check_order(section.at("curriculum").at("by"), plan.curriculum, kinds)
     if replay is not None:
         kinds[replay.source] = kind_of(bill, replay.source)
         check_rows(section.at("replay").at("from"), kinds[replay.source], supervision)
@@ -206,6 +213,12 @@ def _replay(section: Section, bill: Bill) -> Replay:
     if not 0 < share < 1:
         section.at("share").fail(f"must lie between 0 and 1; found {share}")
     return Replay(source=source, share=share)
+
+
+def _check_order(section: Section, curriculum: Curriculum, kinds: Mapping[str, type[Record]]) -> None:
+    for stream, kind in kinds.items():
+        if why := curriculum.refusal(kind):
+            section.fail(f"stream {stream}: {why}")
 
 
 def _arm(section: Section, name: str, bill: Bill) -> Mapping[str, float]:

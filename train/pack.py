@@ -8,11 +8,15 @@ Best-fit-decreasing alone (Fewer Truncations, 2404.10830) leaves gaps that are p
 document at every row's end; nanochat's best fit throws 35 % of the tokens away. Here the gaps left by best fit are
 filled by cutting the pieces of the emptiest rows, so a split happens about once a row at worst, a row is always full,
 and what does not fill a row is carried into the next window.
+
+Where a curriculum sorts, pieces of one value are packed so, and what is carried goes into the next row that is made: in
+an epoch of a stream no row holds a value that comes before one of an earlier row.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -54,13 +58,24 @@ def _short(salt: bytes) -> bytes:
 
 
 def stream_rows(
-    names: Sequence[str], lengths: Sequence[int], *, rows: int, row_length: int, most_tokens: int | None, key: object
+    names: Sequence[str],
+    lengths: Sequence[int],
+    *,
+    rows: int,
+    row_length: int,
+    most_tokens: int | None,
+    key: object,
+    ranks: Sequence[int] | None = None,
 ) -> Iterator[Row]:
     """Rows of one stream in training order: epoch after epoch, each in its own order, until `rows` are full.
 
-    Where `most_tokens` runs out first, the last row is short; it is the only one that can be.
+    With `ranks` each epoch is sorted by the rank of its records. Where `most_tokens` runs out first, the last row is
+    short; it is the only one that can be.
     """
     budget = rows * row_length if most_tokens is None else min(rows * row_length, most_tokens)
+    if ranks is not None:
+        yield from _sorted_rows(_pieces(names, lengths, budget, key, ranks), ranks, row_length, key)
+        return
     carry: Row = []
     for number, window in enumerate(_windows(_pieces(names, lengths, budget, key), WINDOW_ROWS * row_length)):
         packed, carry = pack_window([*carry, *window], row_length)
@@ -70,10 +85,47 @@ def stream_rows(
         yield carry
 
 
-def _pieces(names: Sequence[str], lengths: Sequence[int], budget: int, key: object) -> Iterator[Piece]:
+def _sorted_rows(pieces: Iterable[Piece], ranks: Sequence[int], row_length: int, key: object) -> Iterator[Row]:
+    """Rows over which epoch and rank never fall; pieces of one epoch and rank are packed together."""
+    carry: Row = []
+    number = 0
+    for _, run in itertools.groupby(pieces, key=lambda piece: (piece.epoch, ranks[piece.record])):
+        for window in _windows(run, WINDOW_ROWS * row_length):
+            rest = _fill_up(carry, window, row_length) if carry else window
+            if carry and sum(piece.length for piece in carry) < row_length:
+                continue  # the whole window went into it
+            if carry:
+                yield carry
+            packed, carry = pack_window(rest, row_length)
+            for index in shuffled([str(index) for index in range(len(packed))], key, "rows", number):
+                yield packed[index]
+            number += 1
+    if carry:
+        yield carry
+
+
+def _fill_up(row: Row, pieces: Row, row_length: int) -> Row:
+    """Fill a row from the head of the pieces; what is left of them."""
+    room = row_length - sum(piece.length for piece in row)
+    for at, piece in enumerate(pieces):
+        if not room:
+            return pieces[at:]
+        if piece.length > room:
+            head, rest = piece.cut(room)
+            row.append(head)
+            return [rest, *pieces[at + 1 :]]
+        row.append(piece)
+        room -= piece.length
+    return []
+
+
+def _pieces(
+    names: Sequence[str], lengths: Sequence[int], budget: int, key: object, ranks: Sequence[int] | None = None
+) -> Iterator[Piece]:
     epoch = 0
     while budget > 0:
-        for record in shuffled(names, key, "epoch", epoch):
+        order = shuffled(names, key, "epoch", epoch)
+        for record in order if ranks is None else sorted(order, key=ranks.__getitem__):
             length = min(lengths[record], budget)
             yield Piece(record, 0, length, epoch)
             budget -= length

@@ -9,6 +9,9 @@ Every batch is filled in order of the draw: first the examples that would fill i
 the least room (best fit decreasing), then ones drawn a little later that fit into what is left. What did not fit comes
 first in the next batch, so no example waits for more than a step behind those drawn before it. All views of an example
 are in one batch, which is what lets their losses be weighed against each other. Gaps are padding, which is counted.
+
+Units may have ranks that never fall within a stream. Then none is taken while one of its stream with a lower rank
+waits, so no step has a rank below one of an earlier step; the price is some padding.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ class Unit(NamedTuple):
     epoch: int
     lengths: tuple[int, ...]
     """Of its views, in tokens."""
+    rank: int = 0
+    """What must come before it in its stream: all of a lower rank."""
 
 
 class Placed(NamedTuple):
@@ -48,12 +53,14 @@ Batch = list[list[Placed]]
 """The rows of one step."""
 
 
-def batches(units: Iterator[Unit], *, rows: int, row_length: int, steps: int) -> Iterator[Batch]:
+def batches(
+    units: Iterator[Unit], *, rows: int, row_length: int, steps: int, waiting: list[Unit] | None = None
+) -> Iterator[Batch]:
     """The rows of at most `steps` steps, fewer where the examples run out; then the last rows may be empty.
 
-    Every example has to fit into an empty batch.
+    Every example has to fit into an empty batch. `waiting` is left with those that were drawn and not placed.
     """
-    waiting: list[Unit] = []
+    waiting = [] if waiting is None else waiting
     for _ in range(steps):
         due = _top_up(waiting, units, rows * row_length)
         if not waiting:
@@ -61,7 +68,7 @@ def batches(units: Iterator[Unit], *, rows: int, row_length: int, steps: int) ->
         filled, placed = _fill(waiting, due, rows, row_length)
         if not placed:
             raise ValueError(f"{waiting[0]} does not fit into {rows} rows of {row_length}")
-        waiting = [unit for at, unit in enumerate(waiting) if at not in placed]
+        waiting[:] = [unit for at, unit in enumerate(waiting) if at not in placed]
         yield filled
 
 
@@ -85,11 +92,17 @@ def _fill(waiting: Sequence[Unit], due: int, rows: int, row_length: int) -> tupl
     """Rows with what fits, and which of the waiting are in them; the first of them always is."""
     filled: Batch = [[] for _ in range(rows)]
     rooms = [(row_length, row) for row in range(rows)]
-    by_size = sorted(range(1, due), key=lambda at: (-sum(waiting[at].lengths), at))
+    by_size = sorted(range(1, due), key=lambda at: (waiting[at].rank, -sum(waiting[at].lengths), at))
     placed: set[int] = set()
+    passed_over: dict[str, int] = {}
     for at in [0, *by_size, *range(due, len(waiting))]:
-        if _place(waiting[at], rooms, filled):
+        unit = waiting[at]
+        if unit.rank > passed_over.get(unit.stream, unit.rank):
+            continue
+        if _place(unit, rooms, filled):
             placed.add(at)
+        else:
+            passed_over.setdefault(unit.stream, unit.rank)
     return filled, placed
 
 

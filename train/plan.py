@@ -9,11 +9,15 @@ A plan is three files. `plan.parquet` has one row per packed sequence in trainin
 `tokens.arrow` has each record's token ids, and `manifest.json`, written last, has the hash over inputs, spec and seed
 with the realised shares. So resuming takes one integer, any number of devices can slice the same global batch, and
 "what did the model see at step 8,123?" is a join. A row holds one stream, and the streams take turns.
+
+A curriculum (`train.curriculum`) sorts the epochs of each stream, or stages them. A stage begins with an optimiser step
+and ends with one; where it ends early for want of tokens, empty rows fill its last step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -25,9 +29,10 @@ import pyarrow as pa
 from mashbill.errors import BillError, StoreError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import MANIFEST, replacing, write_json, write_parquet
+from train.curriculum import Curriculum, Order, Stage, Values, order_of
 from train.mix import interleave, quotas, token_shares
 from train.pack import WINDOW_ROWS, Row, stream_rows
-from train.plan_manifest import FORMAT, Exposures, PlanManifest, StreamPlan
+from train.plan_manifest import FORMAT, Exposures, PlanManifest, StagePlan, StreamPlan
 from train.token_store import StreamIndex, write_tokens
 
 PLAN, TOKENS = "plan.parquet", "tokens.arrow"
@@ -70,6 +75,13 @@ class PlanSpec:
     when_exhausted: Literal["error", "stop"] = "error"
     """A stream that would be read more often than that: refuse the plan, or end all streams there, shares kept."""
     seed: int = 0
+    curriculum: Curriculum | None = field(default=None, metadata={"identity": False})
+    """What comes first; chance, unless given."""
+
+    @property
+    def identity(self) -> object:
+        """What decides a plan, and what to hash: without a curriculum the hash is what it was before there were any."""
+        return self if self.curriculum is None else (self, self.curriculum)
 
     def __post_init__(self) -> None:
         for name, least in (("tokens", 1), ("sequence_length", 2), ("batch", 1)):
@@ -80,19 +92,27 @@ class PlanSpec:
 
 
 def build_plan(
-    streams: Mapping[str, Iterable[pa.Table]], *, spec: PlanSpec, out: Path, tokenizer: str = ""
+    streams: Mapping[str, Iterable[pa.Table]],
+    *,
+    spec: PlanSpec,
+    out: Path,
+    tokenizer: str = "",
+    values: Values | None = None,
 ) -> PlanManifest:
     """Plan a run over streams of token tables (`train.render.token_tables`), each read once, part by part.
 
-    `tokenizer` is the identity of what made the tokens. A finished plan of the same inputs in `out` is returned; one
-    of other inputs is refused.
+    `tokenizer` is the identity of what made the tokens. `values` has what orders the rows, noted while they were read;
+    a curriculum needs it. A finished plan of the same inputs in `out` is returned; one of other inputs is refused.
+
+    Raises:
+        BillError: when a stream would be read more often than it may be, or nothing can be ordered so.
     """
     with replacing(out / TOKENS) as aside:
         indexes, largest = write_tokens(aside, streams)
         digests = {name: indexes[name].digest() for name in sorted(indexes)}
-        plan_hash = fingerprint(
-            {"format": FORMAT, "window": WINDOW_ROWS, "spec": spec, "streams": digests, "tokenizer": tokenizer}
-        )
+        order = order_of(spec.curriculum, values, {name: one.ids for name, one in indexes.items()}, spec.replay)
+        inputs = {"format": FORMAT, "window": WINDOW_ROWS, "spec": spec, "streams": digests, "tokenizer": tokenizer}
+        plan_hash = fingerprint({**inputs, **order.identity})
         if (found := finished_plan(out, plan_hash)) is not None:
             return found
     shares = token_shares(
@@ -101,9 +121,9 @@ def build_plan(
         replay=spec.replay,
         replay_share=spec.replay_share,
     )
-    table, planned = _rows(indexes, shares, spec)
+    table, planned = _rows(indexes, shares, spec, order)
     write_parquet(out / PLAN, table)
-    manifest = _manifest(plan_hash, tokenizer, largest + 1, spec, indexes, shares, planned, digests)
+    manifest = _manifest(plan_hash, tokenizer, largest + 1, spec, indexes, shares, planned, digests, order)
     write_json(out / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
@@ -127,50 +147,118 @@ def finished_plan(out: Path, plan_hash: str) -> PlanManifest | None:
 
 @dataclass
 class _Planned:
-    """Tallies of the rows as they are laid out."""
+    """Rows as they are laid out, and tallies of them."""
 
     rows: dict[str, int]
     tokens: dict[str, list[int]]
-    segments: int = 0
+    offsets: list[int] = field(default_factory=lambda: [0])
+    columns: dict[str, list[object]] = field(default_factory=lambda: {name: [] for name in SEGMENT.names})
     split: int = 0
+    stages: list[StagePlan] = field(default_factory=list)
 
-    def add(self, name: str, row: Row, lengths: list[int]) -> None:
+    @property
+    def laid(self) -> int:
+        """Rows so far, empty ones among them."""
+        return len(self.offsets) - 1
+
+    def taken(self, names: Iterable[str]) -> int:
+        """Tokens of some streams so far."""
+        return sum(sum(self.tokens[name]) for name in names)
+
+    def add(self, name: str, row: Row, index: StreamIndex) -> None:
+        """Lay out a row of a stream."""
         self.rows[name] += 1
-        self.segments += len(row)
         for piece in row:
             self.tokens[name][piece.record] += piece.length
-            self.split += piece.length != lengths[piece.record]
+            self.split += piece.length != index.lengths[piece.record]
+            values = (name, index.ids[piece.record], piece.epoch, piece.start, piece.length)
+            for column, value in zip(SEGMENT.names, values, strict=True):
+                self.columns[column].append(value)
+        self.offsets.append(len(self.columns["stream"]))
+
+    def end_step(self, batch: int) -> None:
+        """Empty rows up to the end of the step."""
+        self.offsets += [self.offsets[-1]] * (-self.laid % batch)
 
 
 def _rows(
-    indexes: Mapping[str, StreamIndex], shares: Mapping[str, Fraction], spec: PlanSpec
+    indexes: Mapping[str, StreamIndex], shares: Mapping[str, Fraction], spec: PlanSpec, order: Order
 ) -> tuple[pa.Table, _Planned]:
-    most = {name: most_tokens(index.tokens, spec) for name, index in indexes.items()}
-    rows = quotas(_total_rows(shares, most, spec), shares)
-    _check_repetition(rows, indexes, most, spec)
-    packed: dict[str, Iterator[Row]] = {
-        name: stream_rows(
-            index.ids,
-            index.lengths,
-            rows=rows[name],
-            row_length=spec.sequence_length,
-            most_tokens=most[name],
-            key=("plan", spec.seed, name),
-        )
-        for name, index in indexes.items()
-    }
+    sizes = {name: index.lengths for name, index in indexes.items()}
+    stages = order.stages(sizes, -(-spec.tokens // (spec.sequence_length * spec.batch)), spec.replay)
+    quota = _quotas(stages, sizes, shares, spec)
+    packed: dict[str, Iterator[Row]] = {}
+    if spec.replay:  # in every stage, and going on where it was
+        everywhere = sum(rows[spec.replay] for rows in quota)
+        whole = range(len(sizes[spec.replay]))
+        packed[spec.replay] = _stream_rows(indexes[spec.replay], whole, everywhere, spec, spec.replay)
     planned = _Planned(dict.fromkeys(indexes, 0), {name: [0] * len(index.ids) for name, index in indexes.items()})
-    columns: dict[str, list[object]] = {name: [] for name in SEGMENT.names}
-    offsets = [0]
-    for name in interleave(rows):
-        row = next(packed[name])
-        planned.add(name, row, indexes[name].lengths)
-        for piece in row:
-            values = (name, indexes[name].ids[piece.record], piece.epoch, piece.start, piece.length)
-            for column, value in zip(SEGMENT.names, values, strict=True):
-                columns[column].append(value)
-        offsets.append(planned.segments)
-    return _table(columns, offsets, spec.batch), planned
+    for stage, rows in zip(stages, quota, strict=True):
+        planned.end_step(spec.batch)
+        first, before, own = planned.laid // spec.batch, planned.taken(indexes), planned.taken(stage.members)
+        for name, mine in stage.members.items():
+            ranks = order.sorting(name)
+            packed[name] = _stream_rows(indexes[name], mine, rows[name], spec, name, *stage.key, ranks=ranks)
+        for name in interleave(rows):
+            planned.add(name, next(packed[name]), indexes[name])
+        steps = -(-planned.laid // spec.batch) - first
+        taken = planned.taken(indexes) - before, planned.taken(stage.members) - own
+        planned.stages.append(stage.planned(sizes, first, steps, *taken))
+    return _table(planned.columns, planned.offsets, spec.batch), planned
+
+
+def _stream_rows(
+    index: StreamIndex,
+    members: Sequence[int],
+    rows: int,
+    spec: PlanSpec,
+    *key: object,
+    ranks: Sequence[int] | None = None,
+) -> Iterator[Row]:
+    """Rows of some records of a stream, in training order."""
+    lengths = [index.lengths[one] for one in members]
+    made = stream_rows(
+        [index.ids[one] for one in members],
+        lengths,
+        rows=rows,
+        row_length=spec.sequence_length,
+        most_tokens=most_tokens(sum(lengths), spec),
+        key=("plan", spec.seed, *key),
+        ranks=None if ranks is None else [ranks[one] for one in members],
+    )
+    if isinstance(members, range):  # all of them, as where nothing is staged
+        yield from made
+        return
+    for row in made:
+        yield [piece._replace(record=members[piece.record]) for piece in row]
+
+
+def _quotas(
+    stages: Sequence[Stage], sizes: Mapping[str, Sequence[int]], shares: Mapping[str, Fraction], spec: PlanSpec
+) -> list[dict[str, int]]:
+    """Rows of each stream in each stage. A stage reads its rows as often as it may; replay is counted over all.
+
+    What rounding gave replay too little or too much is made up for in the next stage, or many short stages would have
+    none of it.
+    """
+    found: list[dict[str, int]] = []
+    owed = Fraction(0)
+    for stage in stages:
+        held = {name: sum(sizes[name][one] for one in mine) for name, mine in stage.members.items()}
+        most = {name: most_tokens(tokens, spec) for name, tokens in held.items()}
+        if spec.replay:
+            held[spec.replay] = sum(sizes[spec.replay])
+            limit = most_tokens(held[spec.replay], spec)
+            used = sum(rows[spec.replay] for rows in found) * spec.sequence_length
+            most[spec.replay] = None if limit is None else max(limit - used, 0)
+        budget = stage.steps * spec.batch
+        own = stage.shares(shares, spec.replay, owed / budget)
+        rows = quotas(_total_rows(own, most, spec, budget), own)
+        if spec.replay:
+            owed += shares[spec.replay] * sum(rows.values()) - rows[spec.replay]
+        _check_repetition(rows, held, most, spec)
+        found.append(rows)
+    return found
 
 
 def _table(columns: Mapping[str, list[object]], offsets: list[int], batch: int) -> pa.Table:
@@ -188,9 +276,8 @@ def most_tokens(tokens: int, spec: PlanSpec) -> int | None:
     return int(Fraction(str(spec.max_repetitions)) * tokens)
 
 
-def _total_rows(shares: Mapping[str, Fraction], most: Mapping[str, int | None], spec: PlanSpec) -> int:
+def _total_rows(shares: Mapping[str, Fraction], most: Mapping[str, int | None], spec: PlanSpec, budget: int) -> int:
     length = spec.sequence_length
-    budget = -(-spec.tokens // (length * spec.batch)) * spec.batch
     if spec.when_exhausted == "error":
         return budget
     fits = [-(-limit // length) / shares[name] for name, limit in most.items() if limit is not None]
@@ -203,14 +290,14 @@ def _total_rows(shares: Mapping[str, Fraction], most: Mapping[str, int | None], 
 
 
 def _check_repetition(
-    rows: Mapping[str, int], indexes: Mapping[str, StreamIndex], most: Mapping[str, int | None], spec: PlanSpec
+    rows: Mapping[str, int], held: Mapping[str, int], most: Mapping[str, int | None], spec: PlanSpec
 ) -> None:
     if spec.when_exhausted == "stop":
         return
     for name, limit in most.items():
         wanted = rows[name] * spec.sequence_length
         if limit is not None and wanted > limit:
-            raise too_often(name, indexes[name].tokens, wanted, spec)
+            raise too_often(name, held[name], wanted, spec)
 
 
 def too_often(name: str, holds: int, wanted: int, spec: PlanSpec) -> BillError:
@@ -231,8 +318,9 @@ def _manifest(
     shares: Mapping[str, Fraction],
     planned: _Planned,
     digests: Mapping[str, str],
+    order: Order,
 ) -> PlanManifest:
-    rows = sum(planned.rows.values())
+    rows = planned.laid
     tokens = sum(sum(seen) for seen in planned.tokens.values())
     streams = {}
     for name, index in indexes.items():
@@ -258,13 +346,14 @@ def _manifest(
         steps=-(-rows // spec.batch),
         tokens=tokens,
         padding=rows * spec.sequence_length - tokens,
-        segments=planned.segments,
+        segments=planned.offsets[-1],
         split_records=planned.split,
         streams=streams,
+        curriculum=order.part(planned.stages),
     )
 
 
 def plain_fields(spec: PlanSpec) -> dict[str, object]:
-    """A spec as the manifest holds it."""
-    values = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+    """A spec as the manifest holds it; a curriculum stands in a part of its own."""
+    values = {one.name: getattr(spec, one.name) for one in dataclasses.fields(spec) if one.name != "curriculum"}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}

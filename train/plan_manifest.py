@@ -68,6 +68,38 @@ class SupervisedPart(BaseModel):
     """Tokens of the longest view."""
 
 
+class StagePlan(BaseModel):
+    """One stage of a curriculum."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float | str | None
+    """Of the rows it adds; None for rows without one."""
+    records: int
+    """Rows in it, replay apart."""
+    first_step: int
+    steps: int
+    tokens: int
+    """Tokens planned, replay included."""
+    passes: float
+    """How often its rows are gone over: tokens planned of them over tokens they hold."""
+
+
+class CurriculumPart(BaseModel):
+    """What a plan with a curriculum is besides."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: dict[str, object]
+    """`train.curriculum.Curriculum`."""
+    rows_by_value: list[tuple[float | str | None, int]]
+    """Values in the order they are learned in, each with its rows, replay apart."""
+    without_value: dict[str, int]
+    """Stream -> rows that have no value and come last; only streams that have such rows."""
+    stages: list[StagePlan]
+    """Empty where every epoch is sorted."""
+
+
 class PlanManifest(BaseModel):
     """What a plan is; written when the rest is there."""
 
@@ -92,10 +124,13 @@ class PlanManifest(BaseModel):
     streams: dict[str, StreamPlan]
     supervised: SupervisedPart | None = None
     """None for a plan of whole texts, and then not written."""
+    curriculum: CurriculumPart | None = None
+    """None where the order is chance, and then not written."""
 
     @model_serializer(mode="wrap")
     def _without_what_it_is_not(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return {name: value for name, value in whole(self).items() if name != "supervised" or value is not None}
+        absent = [name for name in ("supervised", "curriculum") if getattr(self, name) is None]
+        return {name: value for name, value in whole(self).items() if name not in absent}
 
     @staticmethod
     def read(plan_dir: Path) -> PlanManifest:

@@ -14,6 +14,9 @@ rationale weighs what a short answer does, and the two parts of ``multitask`` ar
 whatever their lengths (2305.02301, equation 3). Of m rationales of one question, in whatever streams, each weighs 1/m:
 a question that was answered in many ways counts once, and every way is still seen in every epoch, which sampling one of
 them would not do.
+
+A curriculum (`train.curriculum`) sorts the epochs of each stream, step by step, or stages them. A stage begins with a
+step and ends with one; of its last epoch it leaves out what does not fit any more.
 """
 
 from __future__ import annotations
@@ -30,14 +33,15 @@ import pyarrow as pa
 from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import MANIFEST, replacing, write_json, write_parquet
+from train.curriculum import Order, Values, order_of
 from train.example_store import ExampleIndex, times_asked, write_examples
 from train.example_tokens import Rejected
 from train.mix import token_shares
-from train.pack import shuffled
 from train.pack_whole import LOOKAHEAD, Batch, Placed, Unit, batches
 from train.plan import PLAN, SEGMENT, TOKENS, PlanSpec, finished_plan, most_tokens, plain_fields, too_often
-from train.plan_manifest import Exposures, PlanManifest, StreamPlan, SupervisedPart
+from train.plan_manifest import Exposures, PlanManifest, StagePlan, StreamPlan, SupervisedPart
 from train.supervision import Supervision
+from train.take_turns import Drawn, epochs, take_turns
 
 SUPERVISED_FORMAT = 2
 """Raised when the same inputs would give another order or other weights: it is part of the hash."""
@@ -68,19 +72,23 @@ def build_supervised_plan(
     out: Path,
     tokenizer: str = "",
     rejected: Rejected | None = None,
+    values: Values | None = None,
 ) -> PlanManifest:
     """Plan supervised tuning over streams of `train.example_tokens.example_tables`, each read once, part by part.
 
     `spec.tokens` counts the places of packed rows, padding included, rounded up to whole steps: arms of one number take
-    the same steps of the same size. `rejected` is what the tables add their rejected rows to. A finished plan of the
-    same inputs in `out` is returned; one of other inputs is refused.
+    the same steps of the same size. `rejected` is what the tables add their rejected rows to. `values` has what orders
+    the rows, noted while they were read; a curriculum needs it. A finished plan of the same inputs in `out` is
+    returned; one of other inputs is refused.
 
     Raises:
-        BillError: when a stream would be read more often than `max_repetitions`, or has nothing to learn.
+        BillError: when a stream would be read more often than `max_repetitions`, or has nothing to learn, or nothing
+            can be ordered so.
     """
     rejected = rejected or Rejected()
     with replacing(out / TOKENS) as aside:
         indexes, largest = write_examples(aside, _with_something(streams, rejected), supervision.views)
+        order = order_of(spec.curriculum, values, {name: one.ids for name, one in indexes.items()}, spec.replay)
         inputs = {
             "supervised": (SUPERVISED_FORMAT, LOOKAHEAD),
             "spec": spec,
@@ -88,6 +96,7 @@ def build_supervised_plan(
             "streams": {name: indexes[name].digest() for name in sorted(indexes)},
             "rejected": {name: rejected.counts(name) for name in sorted(indexes)},
             "tokenizer": tokenizer,
+            **order.identity,
         }
         plan_hash = fingerprint(inputs)
         if (found := finished_plan(out, plan_hash)) is not None:
@@ -99,14 +108,14 @@ def build_supervised_plan(
         replay_share=spec.replay_share,
     )
     steps = -(-spec.tokens // (spec.sequence_length * spec.batch))
-    units = take_turns(indexes, shares, spec)
     planned = _Planned.of(indexes, supervision)
-    for batch in batches(units, rows=spec.batch, row_length=spec.sequence_length, steps=steps):
-        planned.add(batch)
-    planned.finish(indexes, spec)
+    _lay_out(planned, indexes, shares, spec, order, steps)
+    planned.finish(spec)
     write_parquet(out / PLAN, planned.table(spec.batch))
     rejected.write(out / REJECTED)
-    manifest = _manifest(plan_hash, tokenizer, largest + 1, spec, supervision, indexes, shares, planned, rejected)
+    manifest = _manifest(
+        plan_hash, tokenizer, largest + 1, spec, supervision, indexes, shares, planned, rejected, order
+    )
     write_json(out / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
@@ -129,31 +138,55 @@ def _with_something(streams: Mapping[str, Iterable[pa.Table]], rejected: Rejecte
     return {name: checked(name, parts) for name, parts in streams.items()}
 
 
-def take_turns(indexes: Mapping[str, ExampleIndex], shares: Mapping[str, Fraction], spec: PlanSpec) -> Iterator[Unit]:
-    """Examples of all streams, epoch after epoch: the stream that is furthest behind its share gives the next.
+def _lay_out(
+    planned: _Planned,
+    indexes: Mapping[str, ExampleIndex],
+    shares: Mapping[str, Fraction],
+    spec: PlanSpec,
+    order: Order,
+    steps: int,
+) -> None:
+    """Stage after stage; there is one where nothing is staged."""
+    sizes = {name: [sum(lengths) for lengths in index.lengths] for name, index in indexes.items()}
+    replay = None
+    if spec.replay:  # in every stage, and going on where it was
+        everything, key = range(len(sizes[spec.replay])), ("plan", spec.seed, spec.replay)
+        units = epochs(spec.replay, indexes[spec.replay], everything, key, None)
+        replay = Drawn(units, most_tokens(sum(sizes[spec.replay]), spec))
+    for stage in order.stages(sizes, steps, spec.replay):
+        streams = {
+            name: Drawn(
+                epochs(name, indexes[name], mine, ("plan", spec.seed, name, *stage.key), order.sorting(name)),
+                most_tokens(sum(sizes[name][one] for one in mine), spec),
+            )
+            for name, mine in stage.members.items()
+        }
+        if replay is not None:
+            streams[spec.replay] = replay
+        units = take_turns(streams, stage.shares(shares, spec.replay), ends=spec.when_exhausted == "stop")
+        first, before = planned.steps, {name: planned.taken([name]) for name in indexes}
+        waiting: list[Unit] = []
+        for batch in batches(
+            units, rows=spec.batch, row_length=spec.sequence_length, steps=stage.steps, waiting=waiting
+        ):
+            planned.add(batch)
+        if replay is not None:
+            replay.put_back([unit for unit in waiting if unit.stream == spec.replay])
+        taken = {name: planned.taken([name]) - before[name] for name in indexes}
+        own = {name: taken[name] for name in stage.members}
+        for name, mine in stage.members.items():
+            _check_repetition(name, sum(sizes[name][one] for one in mine), own[name], spec)
+        planned.stages.append(
+            stage.planned(sizes, first, planned.steps - first, sum(taken.values()), sum(own.values()))
+        )
+    if spec.replay:
+        _check_repetition(spec.replay, sum(sizes[spec.replay]), planned.taken([spec.replay]), spec)
 
-    With ``when_exhausted: stop`` it ends when that stream has been read as often as it may be.
-    """
-    ends = spec.when_exhausted == "stop"
-    most = {name: most_tokens(index.tokens, spec) if ends else None for name, index in indexes.items()}
-    drawn = dict.fromkeys(sorted(indexes), 0)
-    endless = {name: _epochs(name, index, ("plan", spec.seed, name)) for name, index in indexes.items()}
-    while True:
-        name = min(drawn, key=lambda name: (drawn[name] / shares[name], name))
-        limit = most[name]
-        if limit is not None and drawn[name] >= limit:
-            return
-        unit = next(endless[name])
-        drawn[name] += sum(unit.lengths)
-        yield unit
 
-
-def _epochs(name: str, index: ExampleIndex, key: object) -> Iterator[Unit]:
-    epoch = 0
-    while True:
-        for record in shuffled(index.ids, key, "epoch", epoch):
-            yield Unit(name, record, epoch, index.lengths[record])
-        epoch += 1
+def _check_repetition(name: str, held: int, wanted: int, spec: PlanSpec) -> None:
+    limit = most_tokens(held, spec)
+    if spec.when_exhausted == "error" and limit is not None and wanted > limit:
+        raise too_often(name, held, wanted, spec)
 
 
 @dataclass
@@ -170,6 +203,8 @@ class _Planned:
     offsets: list[int] = field(default_factory=lambda: [0])
     masked: int = 0
     examples: int = 0
+    steps: int = 0
+    stages: list[StagePlan] = field(default_factory=list)
 
     @classmethod
     def of(cls, indexes: Mapping[str, ExampleIndex], supervision: Supervision) -> _Planned:
@@ -185,6 +220,7 @@ class _Planned:
 
     def add(self, batch: Batch) -> None:
         """Lay out the rows of one step."""
+        self.steps += 1
         for row in batch:
             for name in {one.unit.stream for one in row}:
                 self.rows[name] += 1
@@ -203,15 +239,14 @@ class _Planned:
         self.masked += index.prompts[unit.record][one.view]
         self.examples += one.view == 0
 
-    def finish(self, indexes: Mapping[str, ExampleIndex], spec: PlanSpec) -> None:
-        """Take the empty rows off the end, and refuse too much repetition."""
+    def taken(self, names: Iterable[str]) -> int:
+        """Tokens of some streams so far."""
+        return sum(sum(self.tokens[name]) for name in names)
+
+    def finish(self, spec: PlanSpec) -> None:
+        """Take the empty rows off the end, and refuse a plan of nothing else."""
         while len(self.offsets) > 1 and self.offsets[-1] == self.offsets[-2]:
             self.offsets.pop()
-        if spec.when_exhausted == "error":
-            for name, index in indexes.items():
-                limit, wanted = most_tokens(index.tokens, spec), sum(self.tokens[name])
-                if limit is not None and wanted > limit:
-                    raise too_often(name, index.tokens, wanted, spec)
         if len(self.offsets) == 1:
             raise BillError(f"plan: max_repetitions {spec.max_repetitions} leaves no example of some stream; raise it")
 
@@ -236,6 +271,7 @@ def _manifest(
     shares: Mapping[str, Fraction],
     planned: _Planned,
     rejected: Rejected,
+    order: Order,
 ) -> PlanManifest:
     rows = len(planned.offsets) - 1
     tokens = sum(sum(seen) for seen in planned.tokens.values())
@@ -262,6 +298,7 @@ def _manifest(
             rejected={name: rejected.counts(name) for name in sorted(indexes)},
             longest=max(max(lengths) for index in indexes.values() for lengths in index.lengths),
         ),
+        curriculum=order.part(planned.stages),
     )
 
 

@@ -35,6 +35,7 @@ RUN = [
         "add-a-filter.md",
         "resume-and-trace.md",
         "supervised.md",
+        "curriculum.md",
         "knowledge-graphs.md",
         "kg-tasks.md",
     )
