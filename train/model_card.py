@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from train.plan_manifest import PlanManifest
+from train.plan_manifest import CurriculumPart, PlanManifest
 from train.recipe import Lora, StudentSpec, TrainRecipe
 from train.result import TrainResult
 from train.taught import taught
@@ -138,9 +138,16 @@ def _recipe(manifest: PlanManifest, recipe: TrainRecipe, lora: Lora | None) -> s
         "schedule": "linear warm-up, cosine decay",
         **dataclasses.asdict(recipe),
         "plan_seed": manifest.spec.get("seed"),
+        **({} if manifest.curriculum is None else {"curriculum": _curriculum(manifest.curriculum)}),
         **({} if lora is None else _lora(lora)),
     }
     return _table(("setting", "value"), [(name, f"{value}") for name, value in settings.items()])
+
+
+def _curriculum(part: CurriculumPart) -> str:
+    cumulative = "cumulative " if part.spec["cumulative"] else ""
+    how = f"{len(part.stages)} {cumulative}stages" if part.stages else "every epoch sorted"
+    return f"by {part.spec['by']}, {part.spec['order']}, {how}"
 
 
 def _lora(lora: Lora) -> dict[str, object]:

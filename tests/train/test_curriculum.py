@@ -359,6 +359,8 @@ def test_a_staged_run_trains_over_its_empty_rows_and_goes_on_to_the_same_bytes(
         )  # fmt: skip
 
     run(tmp_path / "whole")
+    card = (tmp_path / "whole" / "model" / "README.md").read_text(encoding="utf-8")
+    assert "| curriculum | by difficulty, ascending, 3 stages |" in card
     with pytest.raises(Stopped):
         run(tmp_path / "cut", stop_at=3)
     run(tmp_path / "cut")
