@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+import filters.compiled  # noqa: F401  # here first: polars asks on threads of its own, which coverage cannot see
 from mashbill.ledger import Ledger
 
 # Two shared cores: a slow example is the machine's fault, and no test measures time.
