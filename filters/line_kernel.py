@@ -207,8 +207,8 @@ def paragraph_spans(data: Any, texts: Any, lines: Any, words: Any, curator: Any,
         first_line, last_line = line_bounds[text], line_bounds[text + 1]
         word = line_word[first_line] if last_line > first_line else np.int64(0)
         last_word = line_word[last_line] if last_line > first_line else np.int64(0)
-        if not curator and last_word > word:
-            low, high = word_start[word], word_end[last_word - 1]
+        if not curator:  # a text of white space alone is empty once it is stripped
+            low, high = (word_start[word], word_end[last_word - 1]) if last_word > word else (low, low)
         passed = np.int64(0)  # characters before the line
         from_, from_chars = low, _characters(data, text_start[text], low)
         before, before_chars, before_word = np.int64(-2), np.int64(0), word

@@ -4,7 +4,7 @@ from typing import Literal
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filters.c4 import C4
@@ -45,6 +45,8 @@ def test_quality_counts_as_each_definition_says(text: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(texts, texts)
+@example("", "\n\n")
+@example("a\n\n\n\n", " \n\n \n\n\n")
 def test_repetition_counts_as_each_definition_says(one: str, two: str) -> None:
     both = [one, two, one]
     close(numbers(GopherRepetition(), both), [slow.curator_repetition(text) for text in both], "gopher_")
