@@ -69,11 +69,21 @@ class RepairText(DatasetStep[Record, Record]):
 
 
 def repaired(texts: pl.Series, mojibake: bool = True) -> pl.Series:
-    r"""Texts repaired.
+    r"""Texts repaired, until nothing more would change: what one repair takes out may have parted what another mends.
 
     >>> repaired(pl.Series(["The cafÃ©\x00\r\nof Veylund"])).to_list()
     ['The café\nof Veylund']
     """
+    once = _repaired_once(texts, mojibake)
+    # Every repair leaves fewer bytes or a form that none changes again, so this comes to an end.
+    moved = (once != texts).fill_null(False).arg_true()
+    if len(moved) == 0:
+        return once
+    again = repaired(once.gather(moved), mojibake)
+    return once.scatter(moved, again)
+
+
+def _repaired_once(texts: pl.Series, mojibake: bool) -> pl.Series:
     if mojibake:
         import ftfy
         from ftfy import badness

@@ -6,7 +6,7 @@ import dataclasses
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from filters.c4_lines import C4Lines
 from filters.repair_text import RepairText, repaired
@@ -36,6 +36,7 @@ def test_what_is_repaired_and_what_is_left(broken: str, whole: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(texts)
+@example("À\x1f°")
 def test_repairing_twice_changes_nothing_more(text: str) -> None:
     once = repaired(pl.Series([text]))
     assert repaired(once).to_list() == once.to_list()
