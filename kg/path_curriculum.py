@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from kg.facts import Facts
 from kg.held_out import HeldOut, path_key
 from kg.path_report import curriculum_report
-from kg.triple_graph import TripleGraph, triple_graph
+from kg.path_source import sampler_of
+from kg.triple_graph import triple_graph
 from kg.truth import Truth
 from mashbill.ask import Ask
 from mashbill.errors import BadReply
@@ -30,9 +31,6 @@ from mashbill.qa_text import option_key, spoken
 from mashbill.records import QA, Path, Reject, Triple, to_table
 from mashbill.step import DatasetGenerator, Generator, PartOutput, Parts, settle
 from mashbill.store import Stored
-
-if TYPE_CHECKING:
-    from kg.sample import PathSampler
 
 OPEN = HeldOut()
 
@@ -86,7 +84,7 @@ class PathCurriculum(DatasetGenerator[Triple, QA]):
     async def make(self, parts: Parts, ask: Ask) -> AsyncIterator[PartOutput]:
         """Parts of accepted items, with the rejects on the way to them."""
         whole = triple_graph(parts, self.inverses)
-        sampler, truth = self._sampler(whole), Truth(Facts(whole.graph))
+        sampler, truth = sampler_of(self, whole), Truth(Facts(whole.graph))
         rows, rejects = list[QA](), list[Reject]()
         seen, accepted, failures = set[Any](), 0, 0
         while accepted < self.count and failures < self.give_up:
@@ -117,21 +115,6 @@ class PathCurriculum(DatasetGenerator[Triple, QA]):
     def report(self, source: Stored, made: Stored) -> dict[str, Any]:
         """Whether it came to its count, and what the items cover, for the manifest."""
         return curriculum_report(source, made, self.count, self.give_up)
-
-    def _sampler(self, whole: TripleGraph) -> PathSampler:
-        from kg.sample import PathSampler
-
-        return PathSampler(
-            graph=self.held_out.trained_on(whole.graph),
-            seed=self.seed,
-            hops=self.hops,
-            hop_weights=self.hop_weights,
-            eps=self.eps,
-            exclude=self.exclude,
-            exclude_taxonomic=self.exclude_taxonomic,
-            way=self.way,
-            triple_ids=whole.ids,
-        )
 
     async def _items(self, path: Path, seen: set[Any], truth: Truth, ask: Ask) -> list[QA | BadReply]:
         if not self.held_out.keeps_path(path.edges):

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from kg.facts import Facts
 from kg.held_out import HeldOut, path_key
 from kg.path_report import curriculum_report
+from kg.path_source import sampler_of
 from kg.quiz_negatives import Negatives, Way
 from kg.triple_graph import TripleGraph, triple_graph
 from kg.verbalise_wording import Wording
@@ -32,9 +33,6 @@ from mashbill.records import QA, Path, Reject, Score, Triple, to_table
 from mashbill.step import DatasetStep, PartOutput, Parts
 from mashbill.store import Stored
 from mashbill.words import folded_track, singular, track, words
-
-if TYPE_CHECKING:
-    from kg.sample import PathSampler
 
 WORDING, OPEN = Wording(), HeldOut()
 
@@ -82,7 +80,7 @@ class PathDraft(DatasetStep[Triple, QA]):
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         """The items, each with the part in which the first fact of its path stands."""
         whole = triple_graph(parts, self.inverses)
-        facts, sampler = Facts(whole.graph), self._sampler(whole)
+        facts, sampler = Facts(whole.graph), sampler_of(self, whole)
         negatives = Negatives(facts, self.negatives, self.embedder, self.seed)
         rows: list[list[QA]] = [[] for _ in range(len(parts))]
         rejects: list[list[Reject]] = [[] for _ in range(len(parts))]
@@ -106,21 +104,6 @@ class PathDraft(DatasetStep[Triple, QA]):
     def report(self, source: Stored, made: Stored) -> dict[str, Any]:
         """Whether it came to its count, and what the items cover, for the manifest."""
         return curriculum_report(source, made, self.count, self.give_up)
-
-    def _sampler(self, whole: TripleGraph) -> PathSampler:
-        from kg.sample import PathSampler
-
-        return PathSampler(
-            graph=self.held_out.trained_on(whole.graph),
-            seed=self.seed,
-            hops=self.hops,
-            hop_weights=self.hop_weights,
-            eps=self.eps,
-            exclude=self.exclude,
-            exclude_taxonomic=self.exclude_taxonomic,
-            way=self.way,
-            triple_ids=whole.ids,
-        )
 
     def _item(self, path: Path, negatives: Negatives, whole: TripleGraph, seen: set[Any]) -> QA:
         if not self.held_out.keeps_path(path.edges):
