@@ -149,30 +149,73 @@ class Constraint:
     """One requirement an instruction carries."""
 
     category: str
+    """``content``, ``numerical``, ``style``, ``format``, ``language`` or ``input_placeholder``."""
     text: str
     simplified_query: str = ""
+    """The instruction without this one requirement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One change in the life of an instruction: what was done, to which constraint, taken from which task."""
+    """One change in the life of an instruction: what was done, to which constraint, taken from which task.
+
+    >>> swap = Operation(name="replace", constraint="Answer in French.", replaced="Be brief.", source_task="6f1c")
+    """
 
     name: str
+    """A search over constraints writes ``add``, ``remove`` and ``replace``; other recipes have names of their own."""
     constraint: str = ""
+    """The text of the constraint that was put in; of the one that was taken out where nothing was put in."""
     source_task: str = ""
+    """Id of the row that the constraint put in was taken from."""
+    replaced: str = ""
+    """The text of the constraint that was taken out where another was put in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction(Record):
-    """An instruction with its task type, constraints and the operations that led to it."""
+    """An instruction with its task type, constraints and the operations that led to it.
+
+    One row, two operations away from its seed, before anybody has written its text::
+
+        {"text": "", "task_type": "meeting summary", "base_query": "Summarise the meeting.",
+         "constraints": [{"category": "language", "text": "Write in French."},
+                         {"category": "numerical", "text": "Use at most five bullets."}], "hop": 2,
+         "operations": [{"name": "add", "constraint": "Write in French.", "source_task": "6f1c…"},
+                        {"name": "remove", "constraint": "Name each speaker."}], …}
+    """
 
     text: str
+    """What a student is told to do; empty for a set of constraints whose text is still to be written."""
     task_type: str = ""
     base_query: str = ""
+    """The instruction without any of its constraints."""
     constraints: tuple[Constraint, ...] = ()
     operations: tuple[Operation, ...] = ()
+    """What was done to the seed, in order: replayed on its constraints it gives these."""
     context: str = ""
     response: str = ""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the languages its text uses; empty where nobody looked."""
+    hop: int = 0
+    """How many operations lie between it and its seed; 0 for what was read."""
+    task_cluster: str = ""
+    """The name of the group of like task types that its own belongs to, in the database it comes from."""
+
+    not_content: ClassVar[frozenset[str]] = Record.not_content | {"languages", "hop", "task_cluster"}
+    """What was found out about an instruction: its operations, which are content, say how far it is from its seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseTask(Instruction):
+    """One task of a database of instructions, with the vectors it is found by."""
+
+    query_vector: bytes
+    """Of the base query: 16-bit floats, little-endian, of length one together."""
+    type_vector: bytes
+    """Of the task type."""
+
+    not_content: ClassVar[frozenset[str]] = Instruction.not_content | {"query_vector", "type_vector"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,7 +414,7 @@ class Preference(Record):
 
 
 RECORD_TYPES: dict[str, type[Record]] = {
-    kind.__name__: kind for kind in (Document, Instruction, Triple, Path, QA, Rationale, Preference)
+    kind.__name__: kind for kind in (Document, Instruction, DatabaseTask, Triple, Path, QA, Rationale, Preference)
 }
 
 

@@ -30,6 +30,12 @@ FIELDS: dict[str, dict[str, Any]] = {
         "constraints": (Constraint(category="length", text="short"),),
         "operations": (Operation(name="add"),),
     },
+    "DatabaseTask": {
+        "text": "Write of salt.",
+        "constraints": (Constraint(category="format", text="short"),),
+        "query_vector": b"\x00<",
+        "type_vector": b"\x00<",
+    },
     "Triple": {"head": "salt", "relation": "made_by", "tail": "Ora"},
     "Path": {"edges": (EDGE, EDGE)},
     "QA": {"question": "Who?", "options": ("Ora", "Venn"), "answer": "Ora", "path": (EDGE,), "pass_rate": 0.5},
@@ -39,6 +45,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 BYTES = {
     "Document": len("The salt road — naïve.".encode()),
     "Instruction": len("Write of salt." + "length" + "short" + "add"),
+    "DatabaseTask": len("Write of salt." + "format" + "short"),
     "Triple": len("salt" + "made_by" + "Ora"),
     "Path": 2 * len("saltmade_bycafé".encode()),
     "QA": len("Who?OraVennOra") + len("saltmade_bycafé".encode()),

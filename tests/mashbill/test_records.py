@@ -20,7 +20,9 @@ from mashbill.records import (
     Constraint,
     Document,
     Edge,
+    Instruction,
     Made,
+    Operation,
     Record,
     Reject,
     Score,
@@ -172,3 +174,12 @@ def test_the_hops_of_a_question_are_the_edges_of_its_path() -> None:
     edge = Edge(head="salt", relation="made_by", tail="Ora")
     without, one = QA.new(question="Who?", answer="Ora"), QA.new(question="Who?", answer="Ora", path=(edge,))
     assert (without.hops, one.hops) == (0, 1)
+
+
+def test_what_was_found_out_about_an_instruction_leaves_its_id() -> None:
+    plain = Instruction.new(text="Write of salt.", task_type="writing")
+    known = Instruction.new(text="Write of salt.", task_type="writing", hop=2, task_cluster="prose", languages=("en",))
+    assert known.id == plain.id
+    assert Instruction.new(text="Write of salt.", operations=(Operation(name="add", constraint="Be brief."),)).id != (
+        plain.id
+    )
