@@ -12,7 +12,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -24,8 +24,9 @@ from train.batches import PlanReader
 from train.checkpoint import Checkpoints
 from train.flops import FlopCount, mean_segment
 from train.hardware import Hardware
-from train.losses import sums_by_group, token_losses, weighted
+from train.losses import sums_by_group
 from train.metrics import MetricsFile
+from train.objective import NextToken, Objective
 from train.recipe import TrainRecipe
 from train.schedule import learning_rate
 from train.shard import decoder_layers, shard, summed
@@ -44,6 +45,8 @@ class StepLoss:
     domains: Mapping[str, float]
     views: Mapping[str, float] = field(default_factory=dict)
     """Of a supervised plan whose examples have several views."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """Of an objective with several parts."""
 
 
 def pick_device(hardware: Hardware, world: World) -> torch.device:
@@ -67,6 +70,7 @@ class Loop:
         recipe: TrainRecipe,
         hardware: Hardware,
         world: World | None = None,
+        objective: Objective | None = None,
     ) -> None:
         vocabulary = model.get_input_embeddings().num_embeddings
         if reader.manifest.vocabulary > vocabulary:
@@ -75,9 +79,10 @@ class Loop:
                 f"{vocabulary - 1}; plan again with this student's tokenizer"
             )
         self.model, self.reader, self.recipe, self.hardware = model, reader, recipe, hardware
-        self.world = world or World()
+        self.world, self.objective = world or World(), objective or NextToken()
         self.device = pick_device(hardware, self.world)
         self.flops = FlopCount.of(model)
+        self.objective.attach(model)
         self.bf16 = hardware.precision == "bf16" or (hardware.precision == "auto" and self.device.type == "cuda")
         self._place()
         self.optimiser = _adamw(model, recipe, fused=self.device.type == "cuda")
@@ -107,46 +112,48 @@ class Loop:
         self.optimiser.step()
         return self._measured(step, sums, norm)
 
-    def _gradients(self, step: int) -> list[torch.Tensor]:
-        """Accumulate the gradients of a step; (sums, weights) of the loss by stream, by domain and by view."""
+    def _gradients(self, step: int) -> dict[str, torch.Tensor]:
+        """Accumulate the gradients of a step; (sums, weights) of the loss by stream, domain, view and part."""
         # FSDP averages over processes, and the division here is already by the tokens of all of them.
         scale = self.world.size / (self.reader.divisor(step) or 1)
-        sizes = [len(names) for names in self._groups]
-        sums = [torch.zeros(2, size, device=self.device) for size in sizes]
+        sums = {kind: torch.zeros(2, len(names), device=self.device) for kind, names in self._groups.items()}
         for rows in slice_rows(self.reader.rows_of(step), self.world, self.hardware.micro_batch):
             batch = self.reader.batch(rows).to(self.device)
             with self._autocast():
-                logits = self.model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
-            losses = weighted(token_losses(logits, batch.labels), batch.weights)
-            torch.autograd.backward(losses.sum() * scale)
-            for total, codes in zip(sums, (batch.stream, batch.domain, batch.view), strict=False):
-                if codes is not None:
-                    total += torch.stack(sums_by_group(losses, batch.labels, codes, total.shape[1], batch.weights))
+                found = self.objective(self.model, batch, step)
+            torch.autograd.backward(found.total * scale)
+            for kind, codes in (("streams", batch.stream), ("domains", batch.domain), ("views", batch.view)):
+                if kind in sums and codes is not None:
+                    count = sums[kind].shape[1]
+                    sums[kind] += torch.stack(sums_by_group(found.losses, batch.labels, codes, count, batch.weights))
+            if found.parts is not None:
+                sums["parts"] += found.parts
         return sums
 
     @property
-    def _groups(self) -> list[list[str]]:
-        """The names that the loss is told apart by; views only where there are several."""
-        several = [self.reader.views] if len(self.reader.views) > 1 else []
-        return [self.reader.streams, self.reader.domains, *several]
+    def _groups(self) -> dict[str, Sequence[str]]:
+        """The names that the loss is told apart by; views where there are several, parts where there are any."""
+        groups: dict[str, Sequence[str]] = {"streams": self.reader.streams, "domains": self.reader.domains}
+        views = {"views": self.reader.views} if len(self.reader.views) > 1 else {}
+        return groups | views | ({"parts": self.objective.parts} if self.objective.parts else {})
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if not self.bf16 or self.world.size > 1:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def _measured(self, step: int, sums: list[torch.Tensor], norm: torch.Tensor) -> StepLoss:
+    def _measured(self, step: int, sums: dict[str, torch.Tensor], norm: torch.Tensor) -> StepLoss:
         # One transfer from the device for all numbers of a step.
-        flat = summed(torch.cat([one.flatten() for one in sums]), self.world)
+        flat = summed(torch.cat([one.flatten() for one in sums.values()]), self.world)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         *numbers, grad_norm = torch.cat([flat, norm.reshape(1)]).tolist()
-        halves = []
-        for one in sums:
-            halves.append(_halves(numbers[: one.numel()]))
+        halves = {}
+        for kind, one in sums.items():
+            halves[kind] = _halves(numbers[: one.numel()])
             numbers = numbers[one.numel() :]
-        loss = sum(halves[0][0]) / (self.reader.divisor(step) or 1)
-        means = [_means(names, *both) for names, both in zip(self._groups, halves, strict=True)]
-        return StepLoss(loss, grad_norm, *means)
+        loss = sum(halves["streams"][0]) / (self.reader.divisor(step) or 1)
+        means = {kind: _means(self._groups[kind], *both) for kind, both in halves.items()}
+        return StepLoss(loss, grad_norm, **means)
 
 
 def _adamw(model: PreTrainedModel, recipe: TrainRecipe, *, fused: bool) -> torch.optim.AdamW:
@@ -170,7 +177,7 @@ def _halves(numbers: list[float]) -> tuple[list[float], list[float]]:
     return numbers[:middle], numbers[middle:]
 
 
-def _means(names: list[str], sums: list[float], counts: list[float]) -> dict[str, float]:
+def _means(names: Sequence[str], sums: list[float], counts: list[float]) -> dict[str, float]:
     return {name: total / count for name, total, count in zip(names, sums, counts, strict=True) if count}
 
 
@@ -232,6 +239,8 @@ def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
     }
     if measured.views:
         line["view_loss"] = dict(measured.views)
+    if measured.parts:
+        line["part_loss"] = dict(measured.parts)
     return line | ({"mfu_formula": loop.flops.formula, "device": _device_name(loop.device)} if step == 0 else {})
 
 

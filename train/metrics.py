@@ -7,7 +7,7 @@
      "peak_tflops": 989.0, "peak_memory_gb": 21.4}
 
 `step` counts steps done and `tokens` all tokens so far. The first line has `mfu_formula`. A supervised run whose
-examples have two views has the loss of each as `view_loss`.
+examples have two views has the loss of each as `view_loss`; one whose objective has parts has theirs as `part_loss`.
 """
 
 from __future__ import annotations
