@@ -20,10 +20,10 @@ from pathlib import Path
 
 from flows.supervised_section import kind_of
 from mashbill.bill import Bill
+from mashbill.calibration import BINS
 from mashbill.records import QA, Rationale, Record
 from mashbill.registry import nearest
 from mashbill.section import Section
-from train.calibration import BINS
 from train.questions import Question, read_questions
 from train.supervision import Supervision
 from train.write_spec import WriteSpec

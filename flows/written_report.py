@@ -13,7 +13,7 @@ from mashbill.store import replacing
 
 if TYPE_CHECKING:
     from flows.written_arms import Beside
-    from train.calibration import Calibration
+    from mashbill.calibration import Calibration
     from train.fidelity import Fidelity
     from train.generate_eval import WriteResult
     from train.intervals import Interval

@@ -47,6 +47,24 @@ def cohens_kappa(labels: Sequence[tuple[str, str]], agree: Sequence[bool] | None
     return (agreed * total - chance) / (total * total - chance)
 
 
+def weighted_kappa(ours: Sequence[int], theirs: Sequence[int], levels: int) -> float | None:
+    """Agreement of two judges on levels from 0, a difference of d levels counting d squared; None where chance is all.
+
+    Cohen (1968) with quadratic weights: 1 - (mean squared difference) / (that of the same marks paired at random).
+
+    >>> weighted_kappa([0, 1, 2, 3], [0, 1, 2, 2], 4), weighted_kappa([0, 3], [3, 0], 4)
+    (0.875, -1.0)
+    """
+    if any(not 0 <= level < levels for level in (*ours, *theirs)):
+        raise ValueError(f"a level is outside 0 to {levels - 1}")
+    one, two = Counter(ours), Counter(theirs)
+    chance = sum(one[a] * two[b] * (a - b) ** 2 for a in one for b in two)
+    if not chance:
+        return None
+    found = sum((a - b) ** 2 for a, b in zip(ours, theirs, strict=True))
+    return 1.0 - found * len(ours) / chance
+
+
 def grader_agreement(made: Stored) -> dict[str, dict[str, Any]]:
     """For each two graders of a finished step how often they agreed, from its rows and its rejects.
 

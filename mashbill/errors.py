@@ -11,7 +11,9 @@
     │   ├── SettingsError      an environment variable or the settings file is wrong
     │   ├── StoreError         a stored step is absent, unfinished or does not match
     │   ├── FingerprintError   a value that has no stable bytes
-    │   └── TooManyRejects     the reject policy stopped the run
+    │   ├── TooManyRejects     the reject policy stopped the run
+    │   ├── GateFailed         a measured figure is beyond the limit that a step names
+    │   └── ProxyError         judged rows from which no proxy can be fitted, or one that agrees too little
     ├── EngineError            the model end
     │   ├── EngineRefused      it answers, but will not serve us (401, 403, 404): retrying is useless
     │   │   └── RequestRefused   the model cannot serve this one request (too long); becomes a reject row
@@ -86,6 +88,14 @@ class FingerprintError(UserError):
 
 class TooManyRejects(UserError):
     """More rows were rejected than the policy allows."""
+
+
+class GateFailed(UserError):
+    """A measured figure is beyond the limit that a step names."""
+
+
+class ProxyError(UserError):
+    """Judged rows from which no proxy can be fitted, or a proxy that agrees with its judge less than was asked."""
 
 
 class EngineError(MashbillError):

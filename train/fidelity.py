@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mashbill.agreement import cohens_kappa
-from train.calibration import BINS, Calibration, calibration
+from mashbill.calibration import BINS, Calibration, calibration
 from train.intervals import Interval, wilson
 from train.predictions import Prediction, Predictions
 from train.questions import Question

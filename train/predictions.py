@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mashbill.calibration import shares_of
 from mashbill.errors import InputError
-from train.calibration import shares_of
 from train.marking import Marked
 from train.questions import Question
 from train.write_measures import by_question, chosen
