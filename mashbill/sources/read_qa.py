@@ -17,14 +17,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
-from mashbill.errors import InputError
 from mashbill.matching import Spec, matcher_of, spec_of
 from mashbill.records import QA, join_texts
-from mashbill.registry import nearest
-from mashbill.sources.row_files import KINDS, ON_DISK, Row, rows_of
+from mashbill.sources.row_files import Row, rows_of
+from mashbill.sources.row_values import (
+    BadRow,
+    check_glob,
+    optional_text,
+    other_files,
+    row_files,
+    shown,
+    text_of,
+    value_of,
+)
 from mashbill.step import BadInput, Source
 
 
@@ -73,8 +81,7 @@ class ReadQa(Source[QA]):
             raise ValueError(
                 "answer is empty: no column holds answers; leave out marker, readable_by and answer_is too"
             )
-        if not self.glob.strip() or PurePosixPath(self.glob).is_absolute() or PureWindowsPath(self.glob).anchor:
-            raise ValueError(f"glob is {self.glob!r}; it is taken relative to `path`, as '**/*.jsonl'")
+        check_glob(self.glob)
         if self.answer_is == "index" and (not self.options or self.marker):
             raise ValueError("answer_is: index counts options: name their column in `options`, and leave out `marker`")
         if self.readable_by is not None:
@@ -82,30 +89,11 @@ class ReadQa(Source[QA]):
 
     def files(self, root: Path) -> list[Path]:
         """Every file of rows, by name."""
-        if not root.exists():
-            raise InputError("no such file or folder; `path` is taken relative to the bill", path=root)
-        found = [root] if root.is_file() else self._there(root)
-        files = [path for path in found if path.suffix.lower() in KINDS]
-        if not files:
-            others = join_texts(sorted({path.suffix or path.name for path in found})) or "nothing"
-            raise InputError(
-                f"has no questions: looked for {', '.join(KINDS)} matching {self.glob!r} and found {others}", path=root
-            )
-        return files
+        return row_files(root, self.glob, "questions")
 
     def skipped(self, root: Path) -> list[Path]:
         """Every file of another kind that `glob` names, but for what `datasets` writes beside the rows."""
-        if root.is_file():
-            return []
-        return [path for path in self._there(root) if path.suffix.lower() not in KINDS and path.name not in ON_DISK]
-
-    def _there(self, root: Path) -> list[Path]:
-        found = [
-            path
-            for path in root.glob(self.glob)
-            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        ]
-        return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+        return other_files(root, self.glob)
 
     def read(self, path: Path, name: str) -> Iterator[QA | BadInput]:
         """The questions of one file."""
@@ -123,7 +111,7 @@ class ReadQa(Source[QA]):
 
     def _qa(self, row: Row) -> QA | BadInput:
         try:
-            question = _text(row, self.question, "question")
+            question = text_of(row, self.question, "question")
             options = self._options(row)
             rationale, accepted = self._answers(row, options)
             one = QA.new(
@@ -132,49 +120,49 @@ class ReadQa(Source[QA]):
                 options=options.texts,
                 answer=accepted[0],
                 accepted=accepted if len(accepted) > 1 else (),
-                rationale=rationale or _optional(row, self.rationale),
-                context=_optional(row, self.context),
-                category=_optional(row, self.category),
-                discipline=_optional(row, self.discipline),
+                rationale=rationale or optional_text(row, self.rationale),
+                context=optional_text(row, self.context),
+                category=optional_text(row, self.category),
+                discipline=optional_text(row, self.discipline),
                 source=row.where,
                 domain=self.domain,
                 license=self.license,
             )
             self._read_back(one)
-        except _Bad as bad:
-            return BadInput(row.where, bad.reason, bad.detail, row.line)
+        except BadRow as bad:
+            return bad.at(row)
         return one
 
     def _options(self, row: Row) -> _Options:
         if not self.options:
             return _Options((), ())
-        found = _value(row, self.options)
+        found = value_of(row, self.options)
         labelled = found if isinstance(found, Mapping) else {"text": found}
         texts, names = _texts(labelled.get("text")), _texts(labelled.get("label") or ())
         if texts is None or names is None or len(texts) < 2 or (names and len(names) != len(texts)):
             wanted = "a list of two or more texts, or {text: [...], label: [...]} of equal length"
-            raise _Bad("bad_options", f"the field {self.options!r} must be {wanted}; found {_shown(found)}")
+            raise BadRow("bad_options", f"the field {self.options!r} must be {wanted}; found {shown(found)}")
         return _Options(texts, names)
 
     def _answers(self, row: Row, options: _Options) -> tuple[str, tuple[str, ...]]:
         """The rationale that stands before the answer, and all right answers."""
         if not self.answer:
             return "", ("",)
-        found = _value(row, self.answer)
+        found = value_of(row, self.answer)
         if self.answer_is == "index":
             if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < len(options.texts):
                 wanted = f"the place of one of {len(options.texts)} options, from 0"
-                raise _Bad("bad_answer", f"the field {self.answer!r} must be {wanted}; found {_shown(found)}")
+                raise BadRow("bad_answer", f"the field {self.answer!r} must be {wanted}; found {shown(found)}")
             return "", (options.texts[found],)
         texts = _texts(found if isinstance(found, list) else [found])
         if texts is None:
-            raise _Bad("bad_answer", f"the field {self.answer!r} is neither text nor a number: {_shown(found)}")
+            raise BadRow("bad_answer", f"the field {self.answer!r} is neither text nor a number: {shown(found)}")
         rationale = ""
         if self.marker and len(texts) == 1:
             rationale, texts = _split(texts[0], self.marker)
         texts = tuple(dict.fromkeys(texts))
         if not texts or not all(texts):
-            raise _Bad("no_answer", f"the field {self.answer!r} holds no answer")
+            raise BadRow("no_answer", f"the field {self.answer!r} holds no answer")
         return rationale, tuple(options.of_label(text) for text in texts)
 
     def _read_back(self, one: QA) -> None:
@@ -185,7 +173,9 @@ class ReadQa(Source[QA]):
             match = matcher.compare(answer, answer, one.options)
             # Tests do not pass themselves: that they could be run is all that there is to ask of them.
             if match.outcome not in ("same", "different"):
-                raise _Bad("gold_unreadable", f"{matcher.name} cannot read the answer {answer[:80]!r}: {match.detail}")
+                raise BadRow(
+                    "gold_unreadable", f"{matcher.name} cannot read the answer {answer[:80]!r}: {match.detail}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +188,6 @@ class _Options:
         return self.texts[self.labels.index(answer)] if answer in self.labels else answer
 
 
-class _Bad(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
-
-
 def _unless_repeated(one: QA, first: dict[tuple[object, ...], str]) -> QA | BadInput:
     key = (one.question, one.context, one.options)
     where = first.setdefault(key, one.source)
@@ -211,27 +195,6 @@ def _unless_repeated(one: QA, first: dict[tuple[object, ...], str]) -> QA | BadI
         return one
     line = int(one.source.rpartition(":")[2])
     return BadInput(one.source, "repeated", f"asks what {where} asks; to read both, set `repeats: keep`", line)
-
-
-def _value(row: Row, column: str) -> Any:
-    if column not in row.values:
-        found = join_texts(sorted(row.values), 20)
-        raise _Bad("no_column", f"has no field {column!r}{nearest(column, row.values)}; its fields are {found}")
-    return row.values[column]
-
-
-def _text(row: Row, column: str, what: str) -> str:
-    found = _value(row, column)
-    if not isinstance(found, str) or not found.strip():
-        raise _Bad(f"no_{what}", f"the field {column!r} must be text; found {_shown(found)}")
-    return found.replace("\r\n", "\n").strip()
-
-
-def _optional(row: Row, column: str) -> str:
-    if not column:
-        return ""
-    found = _value(row, column)
-    return "" if found is None else str(found).replace("\r\n", "\n").strip()
 
 
 def _texts(found: object) -> tuple[str, ...] | None:
@@ -247,12 +210,7 @@ def _split(text: str, marker: str) -> tuple[str, tuple[str, ...]]:
     rationale, *answers = text.split(marker)
     said = list(dict.fromkeys(answer.strip() for answer in answers))
     if not said:
-        raise _Bad("no_marker", f"{marker!r} stands nowhere in the answer {text[-60:]!r}")
+        raise BadRow("no_marker", f"{marker!r} stands nowhere in the answer {text[-60:]!r}")
     if len(said) > 1:
-        raise _Bad("two_answers", f"{marker!r} stands before {join_texts([repr(one[:40]) for one in said])}")
+        raise BadRow("two_answers", f"{marker!r} stands before {join_texts([repr(one[:40]) for one in said])}")
     return rationale.strip(), (said[0],)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
