@@ -314,8 +314,15 @@ class QA(Record):
     category: str = ""
     """A finer heading than the discipline, e.g. the kind of node the answer is."""
     discipline: str = ""
+    """``field/sub-field`` of a taxonomy, e.g. ``mathematics/algebra``."""
+    is_stem: bool | None = None
+    """Whether that discipline is a science, technology, engineering or mathematics; None where nobody said."""
     difficulty: int | None = None
+    """1 (recall) to 5 (competition or graduate), as judged by an annotator or measured as a pass rate."""
     grade: str = ""
+    """``primary``, ``middle``, ``high``, ``undergraduate`` or ``graduate``: where the question is first asked."""
+    knowledge_points: tuple[str, ...] = ()
+    """What one must know to answer it, e.g. ``unit price``."""
     path: tuple[Edge, ...] = ()
     negatives: str = ""
     """How the wrong options were chosen: ``written`` by a model, ``type``, ``similar`` or ``random`` from a graph."""
@@ -326,7 +333,14 @@ class QA(Record):
     exemplars: tuple[str, ...] = ()
     """Ids of the worked examples that its writer was shown, in their order."""
 
-    not_content: ClassVar[frozenset[str]] = Record.not_content | {"pass_rate", "verdicts", "difficulty", "exemplars"}
+    not_content: ClassVar[frozenset[str]] = Record.not_content | {
+        "pass_rate",
+        "verdicts",
+        "difficulty",
+        "is_stem",
+        "knowledge_points",
+        "exemplars",
+    }
     """What was measured or judged of a question is not the question."""
 
     @property

@@ -10,38 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-Z95 = 1.959963984540054
-"""The normal distribution has 95 % within this many deviations."""
+from mashbill.intervals import Z95, Interval, wilson
+
+__all__ = ["DRAWS", "Z95", "Interval", "bootstrap", "sign_test", "wilson"]
+
 DRAWS = 10_000
 """Bootstrap resamples: the ends of a 95 % interval are then steady to about a hundredth of its width."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def wilson(right: int, total: int) -> Interval:
-    """Wilson's score interval of a share: never outside [0, 1] and sound for few questions or shares near 0 and 1."""
-    if total == 0:
-        return Interval(math.nan, math.nan, math.nan)
-    share = right / total
-    spread = Z95 * Z95 / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z95 * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def bootstrap(

@@ -82,7 +82,7 @@ def test_a_column_empty_in_every_row_keeps_its_type() -> None:
 
 def test_only_fields_that_may_be_none_are_nullable() -> None:
     nullable = {field.name for field in schema_of(RECORD_TYPES["QA"]) if field.nullable}
-    assert nullable == {"difficulty", "pass_rate"}
+    assert nullable == {"difficulty", "is_stem", "pass_rate"}
 
 
 @pytest.mark.parametrize("kind", [*KINDS, Odd])
@@ -183,3 +183,9 @@ def test_what_was_found_out_about_an_instruction_leaves_its_id() -> None:
     assert Instruction.new(text="Write of salt.", operations=(Operation(name="add", constraint="Be brief."),)).id != (
         plain.id
     )
+
+
+def test_labels_of_difficulty_and_what_must_be_known_are_not_the_question() -> None:
+    plain = QA.new(question="How many?", answer="2")
+    labelled = dataclasses.replace(plain, difficulty=3, is_stem=True, knowledge_points=("counting",)).identified()
+    assert labelled.id == plain.id == "da7760a43a379491317f1ef2477e9195"
