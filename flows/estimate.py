@@ -160,7 +160,7 @@ def estimate_bill(path: Path, settings: Settings, *, probe: int = 2, prices: Pat
 async def _estimate(kitchen: Kitchen, probe: int, prices: Mapping[str, Any]) -> Estimate:
     bill = kitchen.bill
     sources = {name: (await kitchen.source(name)).manifest.counts.kept for name in bill.sources}
-    streams = [await _stream(kitchen, stream, probe, prices) for stream in bill.streams.values() if stream.generates]
+    streams = [await _stream(kitchen, stream, probe, prices) for stream in bill.streams.values() if stream.asks]
     training: dict[str, int] = {}
     if "train" in bill.whole:
         from flows.training_section import read_training

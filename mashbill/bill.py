@@ -88,6 +88,11 @@ class Stream:
     @property
     def generates(self) -> bool:
         """Whether a model makes its rows."""
+        return any(step.asks and not step.judges for step in self.steps)
+
+    @property
+    def asks(self) -> bool:
+        """Whether a model is asked, be it only to judge rows."""
         return any(step.asks for step in self.steps)
 
 
@@ -345,9 +350,10 @@ def _check(bill: Bill) -> None:
             place.fail(f"no stream is called {name!r}{nearest(name, bill.streams)}; there are: {_all(bill.streams)}")
     _one_type(bill)
     for name, stream in bill.streams.items():
-        if stream.generates and "engine" not in bill.whole:
+        if stream.asks and "engine" not in bill.whole:
             place = bill.whole.at("streams").at(name)
-            place.fail("generates, so the bill needs an `engine` (transformers, openai or vllm)")
+            does = "generates" if stream.generates else "asks a judge"
+            place.fail(f"{does}, so the bill needs an `engine` (transformers, openai or vllm)")
     bill.engine()
     _check_roles(bill)
     if "train" in bill.whole and "student" not in bill.whole:

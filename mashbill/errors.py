@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mashbill.records import Verdict
+    from mashbill.records import Score, Verdict
 
 
 class MashbillError(Exception):
@@ -152,6 +152,7 @@ class BadReply(MashbillError):
         asks: tuple[str, ...] = (),
         subjects: tuple[str, ...] = (),
         verdicts: tuple[Verdict, ...] = (),
+        scores: tuple[Score, ...] = (),
     ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
@@ -162,3 +163,5 @@ class BadReply(MashbillError):
         self.subjects = subjects
         self.verdicts = verdicts
         """What each check said of it: how often graders agree can be told only with what they refused."""
+        self.scores = scores
+        """What was measured of a record that is refused for it."""

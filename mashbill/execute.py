@@ -84,9 +84,8 @@ async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPo
         EngineError, LedgerError, StoreError, Interrupted: finished parts and paid replies stay.
     """
     place, identity, digest = place_of(step, source, runtime)
-    run = _run_for(step)(
-        step, source, runtime, place, digest, policy or (RejectPolicy() if step.asks else FILTER_POLICY)
-    )
+    makes = step.asks and not step.judges
+    run = _run_for(step)(step, source, runtime, place, digest, policy or (RejectPolicy() if makes else FILTER_POLICY))
     if Stored.finished(place):
         stored = Stored.open(place)
         run.check(stored.manifest.counts)  # the policy is no identity: it may be stricter now than when these were made

@@ -162,8 +162,9 @@ class GeneratorRun(StepRun):
         return _Made(rows, rejects, tally)
 
     def _stamped(self, row: Record) -> Record:
-        # What an answer made has its stamp already; this is for what a step put together by itself.
-        if not row.made.step or row.made.step_fingerprint == self.digest:
+        # What an answer made has its stamp already; this is for what a step put together by itself. A row that another
+        # step made, and this one only judged, keeps that step's.
+        if row.made.step != self.step.name or row.made.step_fingerprint == self.digest:
             return row
         return replace(row, made=replace(row.made, step_fingerprint=self.digest))
 
@@ -222,7 +223,7 @@ def _flatten(several: BaseExceptionGroup[BaseException]) -> Iterator[BaseExcepti
 
 
 def reject_of(bad: BadReply, record: Record, step: str) -> Reject:
-    """The reject row of a reply that could not be used."""
+    """The reject row of a reply that could not be used; with the record's scores where the reply gave it some."""
     return record.child(
         Reject,
         kind=type(record).__name__,
@@ -232,6 +233,7 @@ def reject_of(bad: BadReply, record: Record, step: str) -> Reject:
         text=bad.text,
         subjects=bad.subjects,
         verdicts=bad.verdicts or getattr(record, "verdicts", ()),
+        scores=(*record.scores, *bad.scores) if bad.scores else (),
         made=replace(record.made, step=step, asks=bad.asks),
         record=orjson.dumps(to_row(record)).decode(),
     )

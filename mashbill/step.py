@@ -67,6 +67,9 @@ class Step:
     """Part of the step's identity: raise it when the same fields make other rows."""
     asks: ClassVar[bool] = False
     """Whether it asks a model."""
+    judges: ClassVar[bool] = False
+    """Whether, where it asks, it judges rows that are there and makes none: then most of them may go, and a stream with
+    nothing but that is no generated one."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Name the step and read its record types from ``Generator[In, Out]`` or ``Filter[T]``."""

@@ -14,7 +14,6 @@ superintelligence" (arXiv 2507.13966), whose two graders come from different fam
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,11 +24,13 @@ from pydantic import BaseModel, Field
 from mashbill.ask import Ask
 from mashbill.engine import Message, Sampling, system, user
 from mashbill.errors import BadReply, BillError
+from mashbill.material import shown
 from mashbill.records import Verdict
+from mashbill.roles import MAIN as MAIN
+from mashbill.roles import engine_of as engine_of
+from mashbill.roles import roles as roles
 from mashbill.step import settle
 
-MAIN = "main"
-"""The role that stands for a bill's main engine where a list of engines is given."""
 DETAIL = 300
 """Characters of a grader's reason that are kept on the row."""
 JUDGING = Sampling(temperature=0.0, max_tokens=300)
@@ -82,7 +83,7 @@ class Case:
             ("reasoning", self.trace),
             ("answer", self.answer),
         )
-        return "\n\n".join(f"<{tag}>\n{_inside(text)}\n</{tag}>" for tag, text in parts if text.strip())
+        return shown(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,25 +188,3 @@ def check_graded(verdicts: Sequence[Verdict], *, text: str = "", asks: tuple[str
     said = "; ".join(f"{verdict.name}: {verdict.detail or verdict.outcome}" for verdict in wrong)
     reason = "grader_failed" if failed else "grader_error"
     raise BadReply(reason, said or "nobody graded it", text=text, asks=asks, verdicts=tuple(verdicts))
-
-
-def engine_of(role: str) -> str:
-    """A role in a list of engines as `ask` takes it."""
-    return "" if role == MAIN else role
-
-
-def roles(*lists: Sequence[str]) -> tuple[str, ...]:
-    """All roles but the main engine's, each once, in order.
-
-    >>> roles(["main", "big"], ["judge", "big"])
-    ('big', 'judge')
-    """
-    return tuple(dict.fromkeys(role for names in lists for role in names if role != MAIN))
-
-
-_TAG = re.compile(r"<(?=\s*/?\s*(?:evidence|question|options|right_answer|reasoning|answer)\s*>)", re.IGNORECASE)
-
-
-def _inside(text: str) -> str:
-    # Material that closes its tag would go on as if it were the prompt; one that opens another could forge the answer.
-    return _TAG.sub("(", text.strip())
