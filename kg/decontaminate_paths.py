@@ -12,7 +12,7 @@ known facts together in a new way is what is measured. A paraphrase is not found
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,15 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from kg.held_out import nodes_key
 from mashbill.errors import BadReply, InputError
 from mashbill.fingerprint import content_id
 from mashbill.generator_run import reject_of
-from mashbill.qa_text import spoken
+from mashbill.path_key import PathKey, edges_of, spoken_key
 from mashbill.records import QA, Edge, Reject, from_table, to_table
 from mashbill.step import DatasetStep, PartOutput, Parts
 from mashbill.words import words
 
 Words = tuple[str, ...]
-PathKey = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class DecontaminatePaths(DatasetStep[QA, QA]):
 
 def held_by(bench: Bench, row: QA, size: int) -> BadReply | None:
     """Why a row may not be trained on, or None."""
-    if row.path and _path(row.path) in bench.paths:
+    if row.path and spoken_key(row.path) in bench.paths:
         return BadReply("bench_path", f"its path is in the evaluation set: {' - '.join(_nodes(row.path))}")
     text = _words(" ".join((row.context, row.question, *row.options, row.answer, row.rationale)))
     for at in range(len(text) - size + 1):
@@ -101,9 +99,9 @@ def _read(path: Path, stamp: tuple[int, ...], size: int) -> Bench:
     paths, grams, short, items = set[PathKey](), set[Words](), set[Words](), 0
     for row in _rows(path):
         items += 1
-        edges = tuple(_edge(one) for one in row.get("path") or ())
+        edges = edges_of(row.get("path") or ())
         if edges:
-            paths.add(_path(edges))
+            paths.add(spoken_key(edges))
         asked = _words(f"{row.get('context') or ''} {row['question']}")
         more = (*(row.get("options") or ()), row.get("answer") or "", row.get("rationale") or "")
         whole = (*asked, *_words(" ".join(map(str, more))))
@@ -161,24 +159,8 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
         yield row
 
 
-def _edge(one: Mapping[str, Any]) -> Edge:
-    return Edge(
-        head=str(one["head"]),
-        relation=str(one["relation"]),
-        tail=str(one["tail"]),
-        inverse=bool(one.get("inverse", False)),
-        stated=str(one.get("stated") or ""),
-    )
-
-
 def _nodes(path: tuple[Edge, ...]) -> list[str]:
     return [path[0].head, *(edge.tail for edge in path)]
-
-
-def _path(edges: Sequence[Edge]) -> PathKey:
-    """The nodes of a path in words, whichever way it is walked, over whichever of parallel edges, however written."""
-    nodes = tuple(" ".join(words(spoken(name))) or name for name in nodes_key(edges))
-    return min(nodes, nodes[::-1])
 
 
 def _words(text: str) -> Words:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from kg.graph import Graph
 from mashbill.fingerprint import seed_of
+from mashbill.path_key import nodes_key
 from mashbill.records import Edge
 
 _SEEDS = 1 << 31
@@ -34,18 +35,6 @@ def path_key(edges: Sequence[Edge]) -> tuple[tuple[str, str, str], ...]:
     """
     triples = tuple(edge.triple for edge in edges)
     return min(triples, triples[::-1])
-
-
-def nodes_key(edges: Sequence[Edge]) -> tuple[str, ...]:
-    """What a path has in common with its reverse, and with one over parallel edges or their inverses.
-
-    >>> there = Edge(head="a", relation="part_of", tail="b")
-    >>> back = Edge(head="b", relation="has_part", tail="a")
-    >>> nodes_key([there]) == nodes_key([back])
-    True
-    """
-    nodes = (*(edge.head for edge in edges), *(edge.tail for edge in edges[-1:]))
-    return min(nodes, nodes[::-1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,12 @@ def render_card(release: ReleaseManifest, benefit: str = NOT_MEASURED) -> str:
         description=release.description or f"A dataset made by the bill `{release.name}`.",
         summary=_summary(release),
         making="\n".join(_making(release)),
-        counts=table(["stream", "step", "read", "tried", "kept", "rejected", "reasons"], _count_rows(release)),
+        counts="\n\n".join(
+            [
+                table(["stream", "step", "read", "tried", "kept", "rejected", "reasons"], _count_rows(release)),
+                *_said(release),
+            ]
+        ),
         released=table(
             ["stream", "curated rows", "over share", "released", "text bytes", "share asked"], _released_rows(release)
         ),
@@ -237,6 +242,17 @@ def _count_rows(release: ReleaseManifest) -> Iterable[list[object]]:
     for name, stream in release.streams.items():
         for step in stream.steps:
             yield [name, step.step, *_counts(step.counts)]
+
+
+def _said(release: ReleaseManifest) -> Iterable[str]:
+    """What steps report of themselves, each once: streams share steps."""
+    found: dict[str, list[str]] = {}
+    for name, stream in release.streams.items():
+        for step in stream.steps:
+            for sentence in step.said:
+                found.setdefault(f"* `{step.step}`, %s: {_cell(sentence)}", []).append(f"**{name}**")
+    if found:
+        yield "\n".join(line.replace("%s", ", ".join(names), 1) for line, names in found.items())
 
 
 def _counts(counts: Counts) -> list[object]:

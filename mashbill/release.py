@@ -67,6 +67,8 @@ class StepCounts(BaseModel):
     engine: str
     counts: Counts
     identity: dict[str, Any]
+    said: tuple[str, ...] = ()
+    """What the step reports for the card: the ``card`` of its notes, a sentence each."""
 
 
 class StreamCounts(BaseModel):
@@ -350,6 +352,7 @@ def _stream_counts(
                 engine=one.manifest.engine,
                 counts=one.manifest.counts,
                 identity=one.manifest.identity,
+                said=tuple(one.manifest.notes.get("card", ())),
             )
             for one in way_of(streams[name], root)
         ),

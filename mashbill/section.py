@@ -150,8 +150,13 @@ class Section:
         if dataclasses.is_dataclass(default) and not isinstance(default, type):
             return section.build(type(default), base=default)
         value = section._validated(_field_adapter(cls, one.name), section.value)
-        # A file that a step reads lies, like every path in a bill, relative to the bill.
-        return str((self.path.parent / value).resolve()) if one.metadata.get("file") and value else value
+        return self._placed(value) if one.metadata.get("file") and value else value
+
+    def _placed(self, value: Any) -> Any:
+        """A file that a step reads, or several: they lie, like every path in a bill, relative to the bill."""
+        if isinstance(value, str):
+            return str((self.path.parent / value).resolve())
+        return tuple(str((self.path.parent / each).resolve()) for each in value)
 
     def _validated(self, adapter: TypeAdapter[T], value: Any) -> T:
         try:

@@ -287,3 +287,13 @@ def test_sizes_are_the_hubs_classes(manifest: ReleaseManifest, rows: int, size: 
 def test_rows_that_no_model_wrote_are_not_called_synthetic(manifest: ReleaseManifest) -> None:
     only = manifest.model_copy(update={"streams": {"raw": manifest.streams["raw"]}})
     assert header_of(render_card(only))["tags"] == ["mashbill"]
+
+
+def test_what_a_step_says_of_itself_stands_under_the_counts_once(manifest: ReleaseManifest) -> None:
+    said = manifest.streams["raw"].steps[0].model_copy(update={"said": ("compared with 3 items of a|b.jsonl",)})
+    streams = {name: one.model_copy(update={"steps": (said, *one.steps[1:])}) for name, one in manifest.streams.items()}
+    card = render_card(manifest.model_copy(update={"streams": streams}))
+    counts = card.split("## Counts")[1].split("## Splits")[0]
+    assert "* `read_documents`, **raw**, **made**: compared with 3 items of a\\|b.jsonl\n" in counts
+    assert counts.count("compared with") == 1
+    assert "compared with" not in render_card(manifest)
