@@ -30,6 +30,7 @@ from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
 from filters.length import Length
+from filters.measured import texts_of
 from filters.minhash_dedup import MinhashDedup
 from filters.minhash_signature import hash32, signatures
 from filters.refusals import Refusals
@@ -46,7 +47,7 @@ FILTERS: tuple[Filter[Any], ...] = (
     GopherQuality(),
     GopherRepetition(),
 )
-DEDUPS: tuple[DatasetStep[Document, Document], ...] = (ExactDedup(), MinhashDedup())
+DEDUPS: tuple[DatasetStep[Any, Any], ...] = (ExactDedup(), MinhashDedup())
 PARTS = 4
 
 
@@ -135,7 +136,7 @@ def measure(documents: Sequence[Document], rounds: int) -> Rates:
     def judge(filters: Sequence[Filter[Any]]) -> Callable[[], object]:
         return lambda: [apply_filters(filters, part, Document) for part in fresh(parts)]
 
-    def dedup(step: DatasetStep[Document, Document]) -> Callable[[], object]:
+    def dedup(step: DatasetStep[Any, Any]) -> Callable[[], object]:
         return lambda: list(step.run(parts))
 
     for one in FILTERS:
@@ -144,10 +145,12 @@ def measure(documents: Sequence[Document], rounds: int) -> Rates:
     for step in DEDUPS:
         rates.add(step.name, count, dedup(step))
     texts = pl.DataFrame({"text": [document.text for document in documents]}).select(comparable("text"))["text"]
-    rates.add("minhash signatures", count, lambda: [signatures(part) for part in shingles(texts, 5)])
+    rates.add("minhash signatures", count, lambda: [signatures(part) for part in shingles(texts_of(texts), 5)])
     some = texts.head(500)
     rates.add("datasketch signatures", len(some), lambda: by_datasketch(some))
-    assert np.array_equal(np.concatenate([signatures(part) for part in shingles(some, 5)]), same_by_datasketch(some))
+    assert np.array_equal(
+        np.concatenate([signatures(part) for part in shingles(texts_of(some), 5)]), same_by_datasketch(some)
+    )
     return rates
 
 
@@ -173,7 +176,7 @@ def by_datasketch(texts: pl.Series) -> list[datasketch.MinHash]:
 def same_by_datasketch(texts: pl.Series) -> np.ndarray:
     """Datasketch's signatures of the shingle hashes that ours are made from."""
     rows = []
-    for part in shingles(texts, 5):
+    for part in shingles(texts_of(texts), 5):
         for start, end in itertools.pairwise(part.bounds.tolist()):
             sketch = datasketch.MinHash(num_perm=128, seed=1, hashfunc=int)
             sketch.update_batch(hash32(part.hashes[start:end]).tolist())

@@ -29,7 +29,15 @@ def kind_of(table: pa.Table) -> type[Record]:
     for kind in RECORD_TYPES.values():
         if schema_of(kind).names == table.schema.names:
             return kind
-    raise BillError(f"a table of the columns {', '.join(table.schema.names)} is of no record type")
+    names = set(table.schema.names)
+    near = max(RECORD_TYPES.values(), key=lambda kind: len(names & set(schema_of(kind).names)))
+    missing = [name for name in schema_of(near).names if name not in names]
+    extra = [name for name in table.schema.names if name not in schema_of(near).names]
+    found = [f"has no {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(extra)} besides"] * bool(extra)
+    raise BillError(
+        f"a table is of no record type: the nearest is {near.__name__}, but it "
+        f"{' and '.join(found) or 'has its columns in another order'}; run the step that wrote it again"
+    )
 
 
 def column_of(table: pa.Table, column: str, step: str) -> pl.Series:

@@ -500,13 +500,15 @@ class Reject(Record):
     """For a duplicate: the id of the row kept in its place."""
     value: float | None = None
     """The number that decided, e.g. the Jaccard similarity to the kept row."""
+    cluster: str = ""
+    """For a duplicate: the id of the best of all rows that likeness connects it with; for a conflict: of its group."""
     subjects: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     """What each check said of the attempt, those that passed it too."""
     record: str = ""
     """The whole rejected record as JSON, so that any decision can be undone."""
 
-    not_content: ClassVar[frozenset[str]] = (Record.not_content - {"source"}) | {"verdicts"}
+    not_content: ClassVar[frozenset[str]] = (Record.not_content - {"source"}) | {"verdicts", "cluster"}
     """A reject speaks of a place: two empty files are two rejects."""
 
 

@@ -348,6 +348,7 @@ def reject_table(
     detail: pl.Expr | None = None,
     kept_id: pl.Expr | None = None,
     value: pl.Expr | None = None,
+    cluster: pl.Expr | None = None,
     by: pl.Expr | None = None,
 ) -> pa.Table:
     """Reject rows for the rows of a record table, made column-wise.
@@ -367,6 +368,7 @@ def reject_table(
         text=text,
         kept_id=empty if kept_id is None else kept_id,
         value=(pl.lit(None) if value is None else value).cast(pl.Float64),
+        cluster=empty if cluster is None else cluster,
         subjects=pl.col("subjects") if "subjects" in names else pl.lit([], dtype=pl.List(pl.String)),
         verdicts=pl.col("verdicts") if "verdicts" in names else pl.lit([], dtype=_VERDICTS),
         record=pl.struct(names).struct.json_encode(),

@@ -170,7 +170,15 @@ def compared_words(text: str, boilerplate: Sequence[str]) -> list[str]:
     for pattern in boilerplate:
         text = re.sub(pattern, " ", text)
     text = unicodedata.normalize("NFC", text).lower()
-    return "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in text).split()
+    return "".join(compared_char(char) for char in text).split()
+
+
+def compared_char(char: str) -> str:
+    if unicodedata.category(char)[0] not in "LMN":
+        return " "
+    code = ord(char)
+    alone = any(first <= code <= last for first, last in code_points.UNSPACED_SCRIPTS)
+    return f" {char} " if alone else char
 
 
 def shingle_set(words: Sequence[str], n: int) -> set[tuple[str, ...]]:

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Iterator
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.lsh_buckets import ALONE, near_duplicates, shared_buckets
+from filters import near_duplicates as near
 from filters.minhash_dedup import MinhashDedup
 from filters.minhash_signature import band_keys, bands_for, found_probability, signatures
-from filters.shingles import comparable, jaccard, shingles
+from filters.shingles import jaccard, shingles
 from mashbill.errors import BillError
 from mashbill.records import Document
 from mashbill.step import snake_case
@@ -22,7 +23,7 @@ from tests.filters.test_exact_dedup import split
 from tests.filters.texts import random_text
 
 
-def near(words: list[str], changes: int, draw: random.Random) -> list[str]:
+def near_copy(words: list[str], changes: int, draw: random.Random) -> list[str]:
     """A copy with some of its words replaced, spread so that each spoils five shingles of its own."""
     copy = list(words)
     for at in draw.sample(range(4, len(words) - 5, 6), changes):
@@ -37,7 +38,7 @@ def exact(one: Document, two: Document, n: int = 5) -> float:
 def test_a_near_copy_goes_and_says_why() -> None:
     draw = random.Random(1)
     words = random_text(draw, 200)
-    one, two = doc(" ".join(words)), doc(" ".join(near(words, 3, draw)))
+    one, two = doc(" ".join(words)), doc(" ".join(near_copy(words, 3, draw)))
     kept, rejects = run(MinhashDedup(), [[one], [two]])
     first, second = sorted((one, two), key=lambda row: row.id)
     assert flat(kept) == [first]
@@ -51,7 +52,7 @@ def test_a_near_copy_goes_and_says_why() -> None:
 def test_texts_of_one_source_may_be_more_alike() -> None:
     draw = random.Random(2)
     words = random_text(draw, 200)
-    one, two = " ".join(words), " ".join(near(words, 4, draw))
+    one, two = " ".join(words), " ".join(near_copy(words, 4, draw))
     assert 0.75 < exact(doc(one), doc(two)) < 0.9
     assert len(run(MinhashDedup(), [[doc(one, source="a"), doc(two, source="b")]])[1]) == 1
     assert run(MinhashDedup(), [[doc(one, source="a"), doc(two, source="a")]])[1] == []
@@ -63,7 +64,7 @@ def test_texts_of_one_source_may_be_more_alike() -> None:
 def test_a_chain_of_unlike_ends_keeps_both_ends() -> None:
     draw = random.Random(3)
     middle = random_text(draw, 300)
-    left, right = near(middle, 8, draw), near(middle, 8, draw)
+    left, right = near_copy(middle, 8, draw), near_copy(middle, 8, draw)
     ends = [scored(doc(" ".join(left)), q=3.0), scored(doc(" ".join(right)), q=2.0)]
     between = scored(doc(" ".join(middle)), q=1.0)
     assert exact(ends[0], ends[1]) < 0.75 < min(exact(between, end) for end in ends)
@@ -120,13 +121,21 @@ def families(seed: int) -> list[Document]:
         words = random_text(draw, draw.choice([3, 30, 60, 120]))
         for _ in range(draw.randrange(1, 6)):
             most = len(range(4, len(words) - 5, 6))
-            copy = near(words, draw.randrange(min(most, 6) + 1), draw)
+            copy = near_copy(words, draw.randrange(min(most, 6) + 1), draw)
             document = doc(" ".join(copy), source=draw.choice(["", f"s{family}"]))
             documents.append(scored(document, q=draw.choice([1.0, 2.0])) if draw.random() < 0.7 else document)
     return documents
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.fixture(autouse=True, scope="module")
+def tiny_megabytes() -> Iterator[None]:
+    """A megabyte of 50 bytes, so that a few rows go to disk in several batches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near, "MEGABYTE", 50)
+        yield
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_order_and_parts_do_not_matter_and_twice_is_once(seed: int, draw: random.Random) -> None:
     step, documents = MinhashDedup(score="q"), families(seed)
@@ -139,6 +148,8 @@ def test_order_and_parts_do_not_matter_and_twice_is_once(seed: int, draw: random
     def by_id(rows: list[dict[str, object]]) -> list[tuple[str, str, str]]:
         return sorted((str(row["id"]), str(row["kept_id"]), str(row["value"])) for row in rows)
 
+    on_disk, spilled = run(dataclasses.replace(step, memory_mb=1), split(documents, draw))
+    assert (rows_of(on_disk), by_id(spilled)) == (rows_of(kept), by_id(rejects))
     assert rows_of(kept) == rows_of(again)
     assert by_id(rejects) == by_id(others)
     assert run(step, kept) == (kept, [])
@@ -146,6 +157,7 @@ def test_order_and_parts_do_not_matter_and_twice_is_once(seed: int, draw: random
     read = {row.id: row for row in documents}
     for row in rejects:
         rival = alive[str(row["kept_id"])]
+        assert str(row["cluster"]) in alive
         similarity = exact(read[str(row["id"])], rival)
         assert row["value"] == similarity
         assert similarity >= (0.9 if row["source_id"] == rival.source_id != "" else 0.75)
@@ -159,9 +171,8 @@ def test_pairs_are_found_as_often_as_the_curve_says() -> None:
         some = []
         for _ in range(pairs):
             words = random_text(draw, 150, vocabulary=10**7)
-            some += [" ".join(words), " ".join(near(words, changes, draw))]
-        texts = pl.DataFrame({"text": some}).select(comparable("text"))["text"]
-        chunks = list(shingles(texts, 5))
+            some += [" ".join(words), " ".join(near_copy(words, changes, draw))]
+        chunks = list(shingles(pa.array(some, pa.large_string()), 5))
         keys = np.concatenate([band_keys(signatures(part), bands, rows) for part in chunks])
         sets = [one for part in chunks for one in part.sets()]
         similarities = [jaccard(sets[2 * pair], sets[2 * pair + 1]) for pair in range(pairs)]
@@ -177,7 +188,7 @@ def test_recall_at_the_threshold_against_brute_force() -> None:
     for number in range(150):
         words = random_text(draw, 150)
         documents.append(scored(doc(" ".join(words), source=f"s{number}"), q=1.0))
-        documents.append(doc(" ".join(near(words, draw.randrange(2, 9), draw)), source=f"t{number}"))
+        documents.append(doc(" ".join(near_copy(words, draw.randrange(2, 9), draw)), source=f"t{number}"))
     wanted = {
         documents[at + 1].id for at in range(0, len(documents), 2) if exact(documents[at], documents[at + 1]) >= 0.75
     }
@@ -187,14 +198,33 @@ def test_recall_at_the_threshold_against_brute_force() -> None:
     assert len(found) >= 0.95 * len(wanted) > 50
 
 
-def test_buckets_and_the_most_similar_kept_row() -> None:
-    keys = np.array([[7, 1], [7, 2], [8, 2], [9, 3]], dtype=np.uint64)
-    buckets = shared_buckets(keys)
-    assert buckets.tolist() == [[0, ALONE], [0, 1], [ALONE, 1], [ALONE, ALONE]]
-    sets = {0: np.arange(0, 10), 1: np.arange(0, 11), 2: np.arange(1, 11)}
-    hashes = {row: values.astype(np.uint64) for row, values in sets.items()}
-    sources = dict.fromkeys(range(3), "")
-    limits = {"threshold": 0.9, "within_source_threshold": 0.9}
-    # Row 1 is as like row 0 as row 2, and row 0 is ranked better; rows 0 and 2 share no bucket.
-    (gone,) = near_duplicates([0, 2, 1], buckets, hashes, sources, **limits)
-    assert (gone.row, gone.kept, gone.similarity) == (1, 0, 10 / 11)
+def test_a_cluster_is_named_for_its_best_row() -> None:
+    draw = random.Random(3)
+    middle = random_text(draw, 300)
+    left, right = near_copy(middle, 8, draw), near_copy(middle, 8, draw)
+    ends = [scored(doc(" ".join(left)), q=3.0), scored(doc(" ".join(right)), q=2.0)]
+    between = scored(doc(" ".join(middle)), q=1.0)
+    other = [doc(" ".join(words)) for words in [random_text(draw, 50)] for _ in range(2)]
+    rows = run(MinhashDedup(score="q"), [[between, *ends, other[0]], [dataclasses.replace(other[1], source="x")]])[1]
+    # The row between is like both ends, so all three are one cluster, though two of them stay.
+    assert {row["id"]: row["cluster"] for row in rows} == {between.id: ends[0].id, other[0].id: other[0].id}
+
+
+def test_the_most_similar_kept_row_is_named_and_the_best_of_equals() -> None:
+    draw = random.Random(7)
+    words = random_text(draw, 120)
+    far, close = near_copy(words, 2, draw), near_copy(words, 1, draw)
+    texts = [" ".join(one) for one in (far, close, words)]
+    rows = [scored(doc(text), q=float(-at)) for at, text in enumerate(texts)]
+    strict = MinhashDedup(score="q", threshold=0.8)
+    assert exact(rows[0], rows[1]) < 0.8 < exact(rows[0], rows[2]) < exact(rows[1], rows[2])
+    (gone,) = run(strict, [rows])[1]
+    assert (gone["id"], gone["kept_id"], gone["cluster"]) == (rows[2].id, rows[1].id, rows[0].id)
+    # Two kept rows that are as like it: the better scored is named.
+    left = [*words[:60], "one", *words[60:]]
+    right = [*words[:60], "two", *words[60:]]
+    twins = [doc(" ".join(words)), doc(" ".join(left)), doc(" ".join(right))]
+    ranked = [scored(row, q=q) for row, q in zip(twins, (0.0, 1.0, 2.0), strict=True)]
+    assert exact(twins[1], twins[2]) < exact(twins[0], twins[1]) == exact(twins[0], twins[2])
+    (gone,) = run(MinhashDedup(score="q", threshold=exact(twins[0], twins[1])), [ranked])[1]
+    assert (gone["id"], gone["kept_id"]) == (twins[0].id, twins[2].id)
