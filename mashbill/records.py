@@ -214,8 +214,10 @@ class DatabaseTask(Instruction):
     """Of the base query: 16-bit floats, little-endian, of length one together."""
     type_vector: bytes
     """Of the task type."""
+    embedder: str
+    """The name of the embedder that made them (`mashbill.embedding`)."""
 
-    not_content: ClassVar[frozenset[str]] = Instruction.not_content | {"query_vector", "type_vector"}
+    not_content: ClassVar[frozenset[str]] = Instruction.not_content | {"query_vector", "type_vector", "embedder"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

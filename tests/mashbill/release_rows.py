@@ -35,6 +35,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "constraints": (Constraint(category="format", text="short"),),
         "query_vector": b"\x00<",
         "type_vector": b"\x00<",
+        "embedder": "letters",
     },
     "Triple": {"head": "salt", "relation": "made_by", "tail": "Ora"},
     "Path": {"edges": (EDGE, EDGE)},
@@ -45,7 +46,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 BYTES = {
     "Document": len("The salt road — naïve.".encode()),
     "Instruction": len("Write of salt." + "length" + "short" + "add"),
-    "DatabaseTask": len("Write of salt." + "format" + "short"),
+    "DatabaseTask": len("Write of salt." + "format" + "short" + "letters"),
     "Triple": len("salt" + "made_by" + "Ora"),
     "Path": 2 * len("saltmade_bycafé".encode()),
     "QA": len("Who?OraVennOra") + len("saltmade_bycafé".encode()),
