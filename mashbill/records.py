@@ -201,8 +201,10 @@ class Instruction(Record):
     """How many operations lie between it and its seed; 0 for what was read."""
     task_cluster: str = ""
     """The name of the group of like task types that its own belongs to, in the database it comes from."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What each check said of its text and of its response."""
 
-    not_content: ClassVar[frozenset[str]] = Record.not_content | {"languages", "hop", "task_cluster"}
+    not_content: ClassVar[frozenset[str]] = Record.not_content | {"languages", "hop", "task_cluster", "verdicts"}
     """What was found out about an instruction: its operations, which are content, say how far it is from its seed."""
 
 

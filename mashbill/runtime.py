@@ -11,8 +11,9 @@ from mashbill.asker import Asker, Usage
 from mashbill.progress import Progress, Silent
 from mashbill.store import Counts, Tally
 
-NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed"})
-"""Reasons that say nothing against a reply: it said what an earlier draw had said, or enough was made already."""
+NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed", "not_best"})
+"""Reasons that say nothing against a reply: it said what an earlier draw had said, enough was made already, or
+another was better."""
 
 
 @dataclass(frozen=True, kw_only=True)
