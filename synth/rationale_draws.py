@@ -168,7 +168,7 @@ class Drawing(Step):
         shown = self.shown(record)
         question = self.asked(record, shown, hint)
         pairs = [(teacher, draw) for teacher in self.teachers for draw in range(draws or self.draws)]
-        found = await settle(self._one(question, record, gold, Attempt(*pair, shown), ask) for pair in pairs)
+        found = await settle(self.drawn(question, record, gold, Attempt(*pair, shown), ask) for pair in pairs)
         return [one for one in found if isinstance(one, Attempt)]
 
     def shown(self, record: QA) -> Shown:
@@ -180,7 +180,7 @@ class Drawing(Step):
         parts = [part for part in (shown.block, shown_question(record, self.task), hint and f"\n\n{hint}") if part]
         return [system(self.instruction), user(*parts)]
 
-    async def _one(self, question: list[Message], record: QA, gold: Sequence[str], empty: Attempt, ask: Ask) -> Attempt:
+    async def drawn(self, question: list[Message], record: QA, gold: Sequence[str], empty: Attempt, ask: Ask) -> Attempt:
         try:
             answer, worked = await self._worked(question, record, empty, ask)
         except BadReply as bad:
