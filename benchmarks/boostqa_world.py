@@ -10,8 +10,8 @@ is a chain, its difficulty is its length, and each grade has a notation of its o
     reasons    ka dor lu . lu mig pa .          answer  pa
 
 The writer makes most first drafts one or two steps easier than it was asked to (the *difficulty degradation* of arXiv
-2508.01326) and mends some of them when it is told; its own answers err, and so do the draws; a draw talks to itself; the
-editor takes that out, and at times changes the answer. Every rate is a field of `Faults`, so what a controller lets
+2508.01326) and mends some of them when it is told; its own answers err, and so do the draws; a draw talks to itself;
+the editor takes that out, and at times changes the answer. Every rate is a field of `Faults`, so what a controller lets
 through can be counted against what was put in.
 """
 
@@ -37,10 +37,15 @@ FIELDS: Mapping[str, str] = {
 """Discipline -> the label its questions have; law alone is no STEM."""
 GRADES = ("primary", "high", "graduate")
 DIFFICULTIES = (1, 2, 3, 4, 5)
-STATES = tuple("ka lu pa ro si te vo wen yar zul bex dol".split())
 OPERATIONS = 6
-_SYLLABLES = "dor mig fal nus kel tob rin sav gol pim zet hux cam bir wod lyr jat qen vip mox sul nef gar tid".split()
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+STATES = _words("ka lu pa ro si te vo wen yar zul bex dol")
+_SYLLABLES = _words("dor mig fal nus kel tob rin sav gol pim zet hux cam bir wod lyr jat qen vip mox sul nef gar tid")
 _CHAIN = re.compile(
     r"(?:begin at|start from) (?P<primary>\w+) , (?P<steps>.*?) \. where|"
     r"(?P<high>\w+) -> (?P<arrows>.*?) = \?|\[ (?P<list>.*?) \] on (?P<graduate>\w+)"
@@ -140,8 +145,8 @@ class World:
 
     def words(self) -> list[str]:
         """Every word of questions, reasons and rendering."""
-        fixed = "begin start from at , do then . where does it end ? -> = evaluate [ ; ] on and name the state".split()
-        talk = "hm no wait Question Answer So : ####".split()
+        fixed = _words("begin start from at , do then . where does it end ? -> = evaluate [ ; ] on and name the state")
+        talk = _words("hm no wait Question Answer So : ####")
         return [*STATES, *self.tables, *fixed, *talk, *FIELDS]
 
 
@@ -177,7 +182,10 @@ class Models:
     def engines(self) -> dict[str, ScriptedEngine]:
         """By role; the main one, under the empty name, writes."""
         scripts = {"": self.write, "judge": self.label, "solver": self.solve, "refiner": self.edit}
-        return {role: ScriptedEngine(script, name=f"{role or 'writer'}-{self.world.seed}") for role, script in scripts.items()}
+        return {
+            role: ScriptedEngine(script, name=f"{role or 'writer'}-{self.world.seed}")
+            for role, script in scripts.items()
+        }
 
     def write(self, request: Request) -> str:
         """A draft for the prompt's target, or the last one mended."""
@@ -234,7 +242,9 @@ class Models:
         """A worked answer that is right, or slips in its last step; often with talk to itself."""
         chain, rng = self.world.read(request.messages[-1].content), _rng("solve", request)
         assert chain is not None
-        return self._worked(chain, rng, wrong=rng.random() < self.faults.draw_wrong, talks=rng.random() < self.faults.talks)
+        return self._worked(
+            chain, rng, wrong=rng.random() < self.faults.draw_wrong, talks=rng.random() < self.faults.talks
+        )
 
     def edit(self, request: Request) -> str:
         """The work without talk; right, or with another answer."""
@@ -275,7 +285,7 @@ def seeds(world: World, each: int, *, pass_rates: Mapping[tuple[str, int], float
     rng, made, seen = random.Random(seed_of("boostqa_seeds", world.seed)), list[QA](), set[str]()
     for name in FIELDS:
         for difficulty in DIFFICULTIES:
-            rates = [None] * each
+            rates: list[float | None] = [None] * each
             if pass_rates is not None:
                 rates += _rates(each, pass_rates[name, difficulty])
             for rate in rates:
@@ -286,7 +296,7 @@ def seeds(world: World, each: int, *, pass_rates: Mapping[tuple[str, int], float
 
 def _rates(count: int, share: float) -> list[float | None]:
     right = round(count * share)
-    return [1.0] * right + [0.0] * (count - right)
+    return [*[1.0] * right, *[0.0] * (count - right)]
 
 
 def _new(world: World, rng: random.Random, name: str, difficulty: int, seen: set[str]) -> Chain:

@@ -31,7 +31,7 @@ _POINTS = tuple(
     for pattern in (
         rf"\b(?:the|this|that|these|those)\s+{_THING}s?\s+(?:above|below|provided|attached|shown)\b",
         rf"\b(?:above|attached|accompanying|provided|aforementioned)\s+{_THING}s?\b",
-        rf"\b(?:in|from|on|see|per|using|refer(?:ring)?\s+to|according\s+to|based\s+on)\s+(?:the|this)\s+"
+        r"\b(?:in|from|on|see|per|using|refer(?:ring)?\s+to|according\s+to|based\s+on)\s+(?:the|this)\s+"
         r"(?:figure|diagram|chart|image|picture|photo(?:graph)?|illustration|passage|article|excerpt|document|lesson|"
         r"lecture|textbook)\b",
         r"\b(?:as\s+)?(?:shown|depicted|pictured|illustrated|mentioned|described|stated|discussed|defined)\s+"
@@ -55,8 +55,6 @@ class Draft(BaseModel):
     knowledge_points: list[str] = Field(default_factory=list, max_length=12)
     tests: str = Field(default="", max_length=8000)
     """For a task that wants code: Python assertions that a right answer passes."""
-
-
 
 
 def check_draft(draft: Draft, seeds: Sequence[QA], most_alike: float) -> None:

@@ -32,6 +32,15 @@ def template_of(text: str) -> tuple[str, ...]:
     return tuple(_masked(piece) for piece in _PIECE.findall(text)[:MOST_WORDS])
 
 
+def wording_of(text: str) -> tuple[str, ...]:
+    """A text's words, numbers and signs in their order: two questions with one wording are one question.
+
+    >>> wording_of("Take 3 from 5.") == wording_of("take 3 from 5"), wording_of("5 - 3") == wording_of("3 - 5")
+    (True, False)
+    """
+    return tuple(piece.casefold() for piece in _PIECE.findall(text))
+
+
 def likeness(one: str, other: str) -> float:
     """How alike two questions are once numbers and names are masked, from 0 to 1: 1 is a number swap.
 

@@ -20,7 +20,7 @@ WRITE_PROMPT = """<seeds>
 The seeds test: {points}. Write one new question of {discipline} that tests the same.{grade_part}
 - Its difficulty is {difficulty} of 5: {anchor}
 {style_part}- It is a new question: other facts or another situation, never a seed with other numbers, names or words.
-- It stands alone: all that is needed to answer it is in it, and it speaks of no seed, figure, passage or other question.
+- It stands alone: all that is needed to answer it is in it, and it speaks of no seed, figure, text or other question.
 - It has one right answer, which can be checked: a number with its unit, one of the options, a name or a short phrase.
 
 {form}"""
@@ -61,7 +61,7 @@ STYLES: Mapping[str, str] = {
         "for which a claim holds, or what a claim needs to be true; its outcome is still one short answer."
     ),
 }
-"""Ways to write a hard question, one for each in turn; the four are those that the project names, the words are ours."""
+"""Ways to write a hard question, one for each in turn; ours."""
 
 SOLVE = (
     "You answer questions. Work step by step, one short sentence a step, and write every calculation out as an "

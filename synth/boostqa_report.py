@@ -3,8 +3,9 @@
 Counters are whole numbers that are stored with the parts and summed, so the report of a run that was killed is that of
 one that was not. ::
 
-    {"cells": {"mathematics/4": {"wanted": 20, "kept": 20, "not_needed": 1, "tried": 31, "yield": 0.68, "ended": "filled"}},
-     "wanted": 120, "kept": 118, "short": {"law/5": "used_up"},
+    {"cells": {"mathematics/4": {"wanted": 20, "have": 20, "not_needed": 1, "tried": 31, "yield": 0.68,
+                                 "ended": "filled"}, …},
+     "unit": "rows", "wanted": 120, "have": 118, "short": {"law/5": "used_up"},
      "difficulty_degradation": {"before": 1.1, "after": -0.2, "drafts": 96, "rows": 66, "drafts_too_easy": 0.4},
      "drafts": 214, "refinement": {"kept": 101, "upheld": 4, "changed": 9, "unusable": 2}, "writer_overruled": 7}
 """
@@ -94,7 +95,9 @@ def _cells(noted: Mapping[str, int], unit: str) -> dict[str, dict[str, Any]]:
         if kind == "cell":
             name, _, what = rest.rpartition(":")
             cells.setdefault(name, {})[what] = amount
-    ended = {rest.partition(":")[2]: rest.partition(":")[0] for key in noted if (rest := key.removeprefix("ended:")) != key}
+    ended = {
+        rest.partition(":")[2]: rest.partition(":")[0] for key in noted if (rest := key.removeprefix("ended:")) != key
+    }
     found = dict[str, dict[str, Any]]()
     for name, one in sorted(cells.items()):
         good = one["kept"] + one["spare"]

@@ -1,7 +1,7 @@
 """What one attempt is to write: a cell, a grade, the seeds it starts from, and which draw it is.
 
-A cell of mathematics at difficulty 4 with two seeds, two grades and two draws gives eight targets, each pair of seed and
-grade once before any is asked about again::
+A cell of mathematics at difficulty 4 with two seeds, two grades and two draws gives eight targets, each pair of seed
+and grade once before any is asked about again::
 
     seed a high, seed b undergraduate, seed a undergraduate, seed b high, then the same with draw 1
 """
@@ -38,7 +38,13 @@ class Target:
     def id(self) -> str:
         """What its asks belong to: the same target on any machine has the same seeds."""
         return content_id(
-            "boostqa", [seed.id for seed in self.seeds], self.discipline, self.difficulty, self.grade, self.style, self.draw
+            "boostqa",
+            [seed.id for seed in self.seeds],
+            self.discipline,
+            self.difficulty,
+            self.grade,
+            self.style,
+            self.draw,
         )
 
     @property

@@ -1,8 +1,8 @@
 """Writing one new question for a target: draft, checks of form, blind re-annotation, and rewriting with feedback.
 
-A target (mathematics, difficulty 4, for undergraduates) with a seed of difficulty 3 -> a first draft that the annotator,
-who knows nothing of the target, labels 2 -> the writer is told "judged 2 of 5, wanted is at least 4" -> a second draft
-labelled 4 -> the row, with the annotator's labels and the target's as scores.
+A target (mathematics, difficulty 4, for undergraduates) with a seed of difficulty 3 -> a first draft that the
+annotator, who knows nothing of the target, labels 2 -> the writer is told "judged 2 of 5, wanted is at least 4" -> a
+second draft labelled 4 -> the row, with the annotator's labels and the target's as scores.
 
 That synthetic questions come out easier than their seeds is what arXiv 2508.01326 calls difficulty degradation; how it
 is mended here (the rewrites, the floors, the tolerances) is ours, since only its abstract is public.
@@ -148,7 +148,8 @@ class Writing(Step):
     def _check_labels(self, labels: Annotation, target: Target) -> None:
         if not in_discipline(labels.discipline, target.discipline):
             raise BadReply(
-                "other_discipline", f"a reader took it for {labels.discipline}; wanted is a question of {target.discipline}"
+                "other_discipline",
+                f"a reader took it for {labels.discipline}; wanted is a question of {target.discipline}",
             )
         anchor, floor = LEVELS[target.difficulty], self.floor(target)
         judged = f"a reader who did not know what was wanted judged its difficulty as {labels.difficulty} of 5"

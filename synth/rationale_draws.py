@@ -180,7 +180,10 @@ class Drawing(Step):
         parts = [part for part in (shown.block, shown_question(record, self.task), hint and f"\n\n{hint}") if part]
         return [system(self.instruction), user(*parts)]
 
-    async def drawn(self, question: list[Message], record: QA, gold: Sequence[str], empty: Attempt, ask: Ask) -> Attempt:
+    async def drawn(
+        self, question: list[Message], record: QA, gold: Sequence[str], empty: Attempt, ask: Ask
+    ) -> Attempt:
+        """One draw, compared with the right answers where there are any; what cannot be used says why."""
         try:
             answer, worked = await self._worked(question, record, empty, ask)
         except BadReply as bad:

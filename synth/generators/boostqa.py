@@ -21,8 +21,8 @@ the rows do not depend on which reply came first, and a killed run replays to th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -30,21 +30,19 @@ import pyarrow as pa
 from mashbill.ask import Ask
 from mashbill.errors import BadReply, BillError
 from mashbill.generator_run import reject_of
-from mashbill.qa_text import option_key
 from mashbill.records import QA, Reject, from_table, to_table
 from mashbill.registry import nearest
 from mashbill.step import DatasetGenerator, PartOutput, Parts, settle
 from mashbill.store import Stored
 from synth.boostqa_answers import Answering
 from synth.boostqa_cells import CellRun, yield_of
+from synth.boostqa_likeness import wording_of
 from synth.boostqa_report import boostqa_report, count_cells, count_trail
 from synth.boostqa_target import CellKey, Target, seeds_of, targets
 from synth.boostqa_trail import Trail
 from synth.boostqa_writing import Writing
 from synth.budget import READS, Budget, BudgetSpec, budget_of
 from synth.graders import roles
-
-Outcome = tuple[Target, Trail, QA | BadReply]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,32 +86,20 @@ class Boostqa(Writing, Answering, DatasetGenerator[QA, QA]):
 
     async def make(self, parts: Parts, ask: Ask) -> AsyncIterator[PartOutput]:
         """Parts of accepted rows, with the rejects on the way to them."""
-        seeds, budget, unlabelled = _read(parts, self.budget)
+        seeds, budget, unlabelled, seen = _read(parts, self.budget)
         cells = self._cells(seeds, budget)
-        rows, rejects = list[QA](), list[Reject]()
-        noted, seen = Counter[str](seeds_without_labels=unlabelled), {_key(one) for one in seeds}
+        tray = Tray(self.name, noted=Counter(seeds_without_labels=unlabelled), seen=seen)
         while wave := self._wave(cells):
-            for run, (target, trail, outcome) in await self._tried(wave, ask):
-                good = outcome if isinstance(outcome, QA) else None
-                if good is not None and _key(good) in seen:
-                    good, outcome = None, _repeated(good, trail)
-                count_trail(noted, target, trail, good)
-                if good is not None and run.full:
-                    run.pass_over()
-                    outcome = BadReply("not_needed", "the cell had what it wanted", text=good.question, asks=trail.keys)
-                elif good is not None:
-                    run.keep(row_tokens(good))
-                    seen.add(_key(good))
-                    rows.append(good)
-                else:
-                    run.miss()
-                if isinstance(outcome, BadReply):
-                    rejects.append(reject_of(_about(outcome, target, trail), target.seeds[0], self.name))
-            if len(rows) >= self.part_rows:
-                yield _output(rows, rejects, noted)
-                rows, rejects, noted = [], [], Counter()
-        noted.update(count_cells(cells))
-        yield _output(rows, rejects, noted)
+            trails = [Trail() for _ in wave]
+            outcomes = await settle(
+                self._row(target, ask.of(target.id), trail) for (_, target), trail in zip(wave, trails, strict=True)
+            )
+            for (run, target), trail, outcome in zip(wave, trails, outcomes, strict=True):
+                tray.take(run, target, trail, outcome)
+            if len(tray.rows) >= self.part_rows:
+                yield tray.part()
+        tray.noted.update(count_cells(cells))
+        yield tray.part()
 
     def report(self, source: Stored, made: Stored) -> dict[str, Any]:
         """The budget, what came of each cell, difficulty before and after, and what the editor did."""
@@ -164,20 +150,51 @@ class Boostqa(Writing, Answering, DatasetGenerator[QA, QA]):
                 wave += [(run, target) for target in run.draw(self.wave - len(wave), everywhere)]
         return wave
 
-    async def _tried(
-        self, wave: Sequence[tuple[CellRun, Target]], ask: Ask
-    ) -> Iterator[tuple[CellRun, Outcome]]:
-        trails = [Trail() for _ in wave]
-        asked = [self._written_one(target, ask.of(target.id), trail) for (_, target), trail in zip(wave, trails, strict=True)]
-        outcomes = await settle(asked)
-        triples = zip(wave, trails, outcomes, strict=True)
-        return iter([(run, (target, trail, outcome)) for (run, target), trail, outcome in triples])
-
-    async def _written_one(self, target: Target, ask: Ask, trail: Trail) -> QA:
+    async def _row(self, target: Target, ask: Ask, trail: Trail) -> QA:
         record, draft = await self.written(target, ask, trail)
         row = await self.answered(record, draft.tests, ask, trail)
         *before, last = trail.answers
-        return _stamped(row, last.made(*before))
+        return replace(row, made=last.made(*before)).identified()
+
+
+@dataclass
+class Tray:
+    """What the waves gave since the last part."""
+
+    step: str
+    noted: Counter[str]
+    seen: set[tuple[str, ...]]
+    """The words of every question read and every row kept, to know one that is asked again."""
+    rows: list[QA] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+    def take(self, run: CellRun, target: Target, trail: Trail, outcome: QA | BadReply) -> None:
+        """Count one attempt and keep its row, if its cell still wants one."""
+        if isinstance(outcome, QA) and wording_of(outcome.question) in self.seen:
+            outcome = _refused(
+                "repeated_question",
+                "a seed, a held-out question or an earlier row asks the same in the same words",
+                outcome,
+            )
+        good = isinstance(outcome, QA)
+        count_trail(self.noted, target, trail, outcome if isinstance(outcome, QA) else None)
+        if isinstance(outcome, QA) and run.full:
+            outcome = _refused("not_needed", "the cell had what it wanted", outcome)
+            run.pass_over()
+        if isinstance(outcome, QA):
+            run.keep(row_tokens(outcome))
+            self.seen.add(wording_of(outcome.question))
+            self.rows.append(outcome)
+            return
+        if not good:
+            run.miss()
+        self.rejects.append(reject_of(_about(outcome, target, trail), target.seeds[0], self.step))
+
+    def part(self) -> PartOutput:
+        """A part of what there is, and begin anew."""
+        output = PartOutput(kept=to_table(self.rows, QA), rejects=to_table(self.rejects, Reject), noted=self.noted)
+        self.rows, self.rejects, self.noted = [], [], Counter()
+        return output
 
 
 def row_tokens(row: QA) -> int:
@@ -193,22 +210,19 @@ def _labels(parts: Parts | Stored) -> pa.Table:
     return pa.concat_tables([parts.table(index, READS) for index in range(len(parts))])
 
 
-def _read(parts: Parts, spec: BudgetSpec) -> tuple[list[QA], Budget, int]:
-    """The seeds, the budget, and how many seeds have no labels."""
+def _read(parts: Parts, spec: BudgetSpec) -> tuple[list[QA], Budget, int, set[tuple[str, ...]]]:
+    """The seeds, the budget, how many seeds have no labels, and the words of every question, held out or not."""
     rows = [row for table in parts for row in from_table(table, QA)]
     # As the budget has it: rows that were tried are held out, unless all of them were.
     seeds = [row for row in rows if row.pass_rate is None] or rows
     labelled = [row for row in seeds if row.discipline and row.difficulty is not None]
-    return labelled, budget_of(_labels(parts), spec), len(seeds) - len(labelled)
+    # A question that the student is measured on must not come back as one that it learns from.
+    seen = {wording_of(row.question) for row in rows}
+    return labelled, budget_of(_labels(parts), spec), len(seeds) - len(labelled), seen
 
 
-def _key(row: QA) -> tuple[str, ...]:
-    return option_key(row.question)
-
-
-def _repeated(row: QA, trail: Trail) -> BadReply:
-    detail = "a seed or an earlier row asks the same in the same words"
-    return BadReply("repeated_question", detail, text=row.question, asks=trail.keys, verdicts=row.verdicts)
+def _refused(reason: str, detail: str, row: QA) -> BadReply:
+    return BadReply(reason, detail, text=row.question, asks=row.made.asks, verdicts=row.verdicts)
 
 
 def _about(bad: BadReply, target: Target, trail: Trail) -> BadReply:
@@ -222,13 +236,3 @@ def _about(bad: BadReply, target: Target, trail: Trail) -> BadReply:
     )
     asks = tuple(dict.fromkeys([*trail.keys, *bad.asks]))
     return BadReply(bad.reason, bad.detail, text=bad.text, asks=asks, subjects=subjects, verdicts=bad.verdicts)
-
-
-def _stamped(row: QA, made: Any) -> QA:
-    import dataclasses
-
-    return dataclasses.replace(row, made=made).identified()
-
-
-def _output(rows: list[QA], rejects: list[Reject], noted: Counter[str]) -> PartOutput:
-    return PartOutput(kept=to_table(rows, QA), rejects=to_table(rejects, Reject), noted=dict(noted))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mashbill.records import QA
 from synth.boostqa_cells import CellRun, yield_of
-from synth.boostqa_target import in_discipline, seeds_of, targets
+from synth.boostqa_target import Target, in_discipline, seeds_of, targets
 
 CELL = ("mathematics", 4)
 
@@ -22,7 +22,11 @@ def seed(number: int, difficulty: int | None = 4, discipline: str = "mathematics
 
 
 def run(wanted: int, *, count: int = 10_000, tokens: bool = False, give_up: int = 10**6) -> CellRun:
-    left = targets(CELL, [seed(at) for at in range(count)], grades=("high",), styles=(), group=1, draws=1, seed=0)
+    only = seed(1)
+    left = (
+        Target(discipline="mathematics", difficulty=4, grade="", style="", seeds=(only,), draw=at)
+        for at in range(count)
+    )
     return CellRun(cell=CELL, wanted=wanted, tokens=tokens, left=left, give_up=give_up)
 
 

@@ -22,7 +22,9 @@ SEED = QA.new(
 )
 
 
-def draft(question: str = "A cart holds 20 sacks; a third is rye, the rest oat. How much more oat?", **fields: Any) -> Draft:
+def draft(
+    question: str = "A cart holds 20 sacks; a third is rye, the rest oat. How much more oat?", **fields: Any
+) -> Draft:
     return Draft(**{"question": question, "answer": "7", **fields})
 
 
@@ -30,8 +32,8 @@ def refused(one: Draft, most_alike: float = 0.9) -> str:
     try:
         check_draft(one, [SEED], most_alike)
     except BadReply as bad:
-        assert bad.detail, "the writer is told what to mend"
-        return bad.reason
+        # Without a detail the writer could not be told what to mend.
+        return bad.reason if bad.detail else f"{bad.reason} without a word"
     return ""
 
 
