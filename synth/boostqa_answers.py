@@ -57,6 +57,8 @@ class Answering(Drawing, Checking):
         Drawing.__post_init__(self)
         Checking.__post_init__(self)
         check_places("refine_prompt", self.refine_prompt, {"question", "work"}, {"question", "work"})
+        if self.answer_only:
+            raise ValueError("answer_only is true; boostqa writes answers with their reasons")
         if self.form == "json":
             raise ValueError("form is json; answers of boostqa are read behind a mark or from a fenced block")
         if self.refine and not self.refiner:

@@ -369,6 +369,7 @@ async def test_code_is_run_against_the_writers_tests_in_the_sandbox(tmp_path: Pa
         ({"refiner": ""}, "refiner is empty"),
         ({"writer": ""}, "writer is empty"),
         ({"form": "json"}, "form is json"),
+        ({"answer_only": True}, "answer_only is true"),
     ],
 )
 def test_fields_that_mean_nothing_are_refused(fields: dict[str, Any], message: str) -> None:
