@@ -135,7 +135,10 @@ def _stream() -> Schema:
     return {
         "type": "object",
         "properties": {
-            "from": _said("The name of a source.", STRING),
+            "from": _said(
+                "A source, a stream above this one, or a list of such whose rows are taken together.",
+                {"anyOf": [STRING, {"type": "array", "items": STRING, "minItems": 1, "uniqueItems": True}]},
+            ),
             "generate": _said("Generators, and dataset steps between them, in order.", _steps()),
             "curate": _said("In place of the bill's own `curate`.", _steps()),
             "rejects": {"$ref": "#/$defs/rejects"},

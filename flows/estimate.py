@@ -63,7 +63,8 @@ class StreamEstimate:
 
     name: str
     step: str
-    records: int
+    records: int | None
+    """None where a stream that it takes is made by a model, and so is not known before it is made."""
     probed: int
     asks: Amount
     prompt_tokens: Amount
@@ -110,13 +111,14 @@ class Estimate:
         return "\n".join([*lines, *(["", *self.notes] if self.notes else [])])
 
     def _row(self, one: StreamEstimate) -> list[str]:
+        records = "?" if one.records is None else f"{one.records:,}"
         if not one.probed:
-            return [one.name, one.step, f"{one.records:,}", "0", *["?"] * 6]
+            return [one.name, one.step, records, "0", *["?"] * 6]
         minutes, seconds = divmod(round(one.seconds), 60)
         shown = f"{minutes}:{seconds:02d}" if one.seconds else "–"
         cost = "–" if one.cost is None else f"{one.cost:,.2f} {self.currency}"
         amounts = [str(amount) for amount in (one.asks, one.prompt_tokens, one.completion_tokens, one.kept)]
-        return [one.name, one.step, f"{one.records:,}", f"{one.probed:,}", *amounts, shown, cost]
+        return [one.name, one.step, records, f"{one.probed:,}", *amounts, shown, cost]
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,8 @@ async def _estimate(kitchen: Kitchen, probe: int, prices: Mapping[str, Any]) -> 
     notes = []
     if streams and not probe:
         notes.append("nothing was asked; `--probe 2` asks about two records of each stream and reckons from them")
+    if any(one.records is None for one in streams):
+        notes.append("? records: a stream that takes what another has a model make is not known before that is made")
     if any(one.probed and not one.seconds for one in streams):
         notes.append("time is not known: every reply of the probe was in the ledger already")
     return Estimate(bill.name, sources, streams, training, str(prices.get("currency", "")), notes)
@@ -178,6 +182,11 @@ async def _estimate(kitchen: Kitchen, probe: int, prices: Mapping[str, Any]) -> 
 async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: Mapping[str, Any]) -> StreamEstimate:
     first = next(index for index, step in enumerate(stream.steps) if step.asks)
     step = stream.steps[first]
+    if _asks_above(kitchen, stream):
+        unknown = {name: _amount([], 0) for name in _Probe.__dataclass_fields__}
+        return StreamEstimate(
+            name=stream.name, step=step.name, records=None, probed=0, seconds=0.0, cost=None, **unknown
+        )
     before = await kitchen.step(stream, first - 1)
     total = before.manifest.counts.kept
     # A step that needs all parts at once says nothing by what it does with two records.
@@ -200,6 +209,12 @@ async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: Mapping[
         cost=None if price is None else _cost(amounts, price),
         **amounts,
     )
+
+
+def _asks_above(kitchen: Kitchen, stream: Stream) -> bool:
+    """Whether a model must be asked before the rows that a stream takes are there."""
+    above = [kitchen.bill.streams[name] for name in stream.origins if name not in kitchen.bill.sources]
+    return any(one.asks or _asks_above(kitchen, one) for one in above)
 
 
 def _sample(stored: Stored, count: int, seed: int) -> list[Record]:

@@ -21,6 +21,7 @@ from mashbill.engine import Engine
 from mashbill.errors import Interrupted, StoreError, UserError
 from mashbill.execute import execute
 from mashbill.ingest import ingest
+from mashbill.join import join
 from mashbill.ledger import Ledger
 from mashbill.progress import Progress
 from mashbill.release import ReleasePlan, publish
@@ -51,6 +52,8 @@ class Kitchen:
     _askers: dict[str, Asker] = field(default_factory=dict)
     """By role; the main engine's under "". Roles whose engines are the same share one."""
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
+    _joined: dict[str, Stored] = field(default_factory=dict)
+    """By stream: what those that take several take."""
 
     @property
     def root(self) -> Path:
@@ -134,7 +137,7 @@ class Kitchen:
         """One step of a stream, and those before it."""
         self.check()
         if index < 0:
-            return await self.source(stream.source)
+            return await self._origin(stream)
         if (stream.name, index) not in self._stored:
             before = await self.step(stream, index - 1)
             self._refuse_nothing(stream, before)
@@ -142,6 +145,18 @@ class Kitchen:
             done = await execute(step, before, self.runtime(step), stream.rejects)
             self._stored[stream.name, index] = done
         return self._stored[stream.name, index]
+
+    async def _origin(self, stream: Stream) -> Stored:
+        """What a stream takes its rows from, read together."""
+        inputs = [
+            await (self.source(name) if name in self.bill.sources else self.stream(name)) for name in stream.origins
+        ]
+        if len(inputs) == 1:
+            return inputs[0]
+        if stream.name not in self._joined:
+            runtime = Runtime(root=self.root, progress=self.progress)
+            self._joined[stream.name] = await asyncio.to_thread(join, inputs, runtime)
+        return self._joined[stream.name]
 
     async def stream(self, name: str) -> Stored:
         """A stream's curated rows."""

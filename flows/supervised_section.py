@@ -63,7 +63,8 @@ def kind_of(bill: Bill, name: str) -> type[Record]:
     """The record type of the rows of a stream, or of a source."""
     if name not in bill.streams:
         return bill.sources[name].writes
-    kind: type[Record] = bill.sources[bill.streams[name].source].writes
+    origin = bill.streams[name].origins[0]
+    kind: type[Record] = bill.sources[origin].writes if origin in bill.sources else kind_of(bill, origin)
     for step in bill.streams[name].steps:
         if isinstance(step, Generator | DatasetStep | DatasetGenerator) and step.writes is not Record:
             kind = step.writes

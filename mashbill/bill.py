@@ -30,7 +30,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,21 +74,24 @@ _SPLIT = re.compile(r"\w+(\.\w+)*", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """One way from a source to curated rows."""
+    """One way from a source, or from streams above it, to curated rows."""
 
     name: str
-    source: str
+    origins: tuple[str, ...]
+    """Where its rows come from: sources, and streams that stand above it in the bill; several are taken together."""
     steps: tuple[Step, ...]
     """Generators and dataset steps, then curation; neighbouring filters are one stack."""
     writes: type[Record] = Record
     """The record type of its curated rows."""
     rejects: RejectPolicy | None = None
     """None takes each kind of step's own default."""
+    from_made: bool = False
+    """Whether a model makes rows of a stream that it takes."""
 
     @property
     def generates(self) -> bool:
         """Whether a model makes its rows."""
-        return any(step.asks and not step.judges for step in self.steps)
+        return self.from_made or any(step.asks and not step.judges for step in self.steps)
 
     @property
     def asks(self) -> bool:
@@ -148,8 +151,10 @@ class Bill:
         """Stream -> share of the released text, not normalised; 0 takes the stream whole."""
         if self.release.streams:
             return self.release.streams
-        generating = [name for name, stream in self.streams.items() if stream.generates]
-        return dict.fromkeys(generating or self.streams, 0.0)
+        taken = {origin for stream in self.streams.values() for origin in stream.origins if origin not in self.sources}
+        ends = [name for name in self.streams if name not in taken]
+        generating = [name for name in ends if self.streams[name].generates]
+        return dict.fromkeys(generating or ends, 0.0)
 
     def source_path(self, name: str) -> Path:
         """Where a source's files lie."""
@@ -203,10 +208,9 @@ def read_bill(path: Path) -> Bill:
     sources = {name: _source(section, folders, seed) for name, section in whole.at("sources").items()}
     curate = [_step(section, folders, seed) for section in whole.get("curate").list()]
     policy = _policy(whole)
-    streams = {
-        name: _stream(name, section, sources, curate, folders, seed, policy)
-        for name, section in whole.at("streams").items()
-    }
+    streams: dict[str, Stream] = {}
+    for name, section in whole.at("streams").items():
+        streams[name] = _stream(name, section, sources, streams, curate, folders, seed, policy)
     bill = Bill(
         path=path,
         name=_name(whole.at("name")),
@@ -304,24 +308,56 @@ def _stream(
     name: str,
     section: Section,
     sources: Mapping[str, Source[Any]],
+    above: Mapping[str, Stream],
     curate: Sequence[Step],
     folders: Sequence[Path],
     seed: int | None,
     policy: RejectPolicy | None,
 ) -> Stream:
     section.only(("from", "generate", "curate", "rejects"), required=("from",))
-    origin = section.at("from").as_(str)
-    if origin not in sources:
-        section.at("from").fail(f"no source is called {origin!r}{nearest(origin, sources)}; there are: {_all(sources)}")
+    origins, reads = _origins(section.at("from"), sources, above)
     generate = [_step(one, folders, seed) for one in section.get("generate").list()]
     own = [_step(one, folders, seed) for one in section.at("curate").list()] if "curate" in section else curate
     steps = [*generate, *own]
     try:
-        writes = chain([sources[origin], *steps])
+        # A source is named where it does not fit; of several nobody is.
+        alone = [sources[one] for one in origins if len(origins) == 1 and one in sources]
+        writes = chain([*alone, *steps], reads=None if alone else reads)
     except ChainError as error:
         section.fail(str(error))
     rejects = _policy(section) or policy
-    return Stream(name=name, source=origin, steps=fused(steps), writes=writes or Record, rejects=rejects)
+    made = any(one not in sources and above[one].generates for one in origins)
+    return Stream(
+        name=name, origins=origins, steps=fused(steps), writes=writes or Record, rejects=rejects, from_made=made
+    )
+
+
+def _origins(
+    section: Section, sources: Mapping[str, Source[Any]], above: Mapping[str, Stream]
+) -> tuple[tuple[str, ...], type[Record]]:
+    """The sources and streams that a stream takes its rows from, and the type of those rows."""
+    kinds: dict[str, type[Record]] = {}
+    for place in section.list():
+        name = place.as_(str)
+        if name in kinds:
+            place.fail(f"{name!r} is named twice; its rows are taken once")
+        if name not in sources and name not in above:
+            known = [*sources, *above]
+            place.fail(
+                f"no source is called {name!r}{nearest(name, known)}; there are: {_all(sources)}"
+                + (f"; and streams above this one: {_all(above)}" if above else "")
+            )
+        kinds[name] = sources[name].writes if name in sources else above[name].writes
+    if not kinds:
+        section.fail("names nothing; give a source, or a list of sources and of streams above this one")
+    first, *others = kinds
+    for other in others:
+        if kinds[other] is not kinds[first]:
+            section.fail(
+                f"{other} gives {kinds[other].__name__} but {first} gives {kinds[first].__name__}: rows that are taken "
+                "together are of one type; turn one into the other in a stream of its own"
+            )
+    return tuple(kinds), kinds[first]
 
 
 def fused(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -337,7 +373,7 @@ def fused(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(result)
 
 
-def _all(names: Mapping[str, Any]) -> str:
+def _all(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 

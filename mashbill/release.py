@@ -364,11 +364,11 @@ def _stream_counts(
 
 
 def way_of(stored: Stored, root: Path) -> list[Stored]:
-    """A stored step and what it was made from, the source first."""
-    way = [stored]
-    while way[0].manifest.inputs:
-        way.insert(0, Stored.open(root / next(iter(way[0].manifest.inputs))))
-    return way
+    """A stored step and what it was made from, sources first; what several were made from stands there once."""
+    way: list[Stored] = []
+    for place in stored.manifest.inputs:
+        way += [one for one in way_of(Stored.open(root / place), root) if one not in way]
+    return [*way, stored]
 
 
 def released_schema(stored: Stored) -> pa.Schema:

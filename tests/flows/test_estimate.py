@@ -141,6 +141,14 @@ def test_a_price_file_that_cannot_be_used_is_named(bill: Path, tmp_path: Path, t
         estimate_bill(bill, settings(bill), probe=1, prices=prices)
 
 
+def test_a_stream_of_what_a_model_makes_is_not_made_to_be_estimated(bill: Path) -> None:
+    bill.write_text(BILL.replace("]}}", "]}, again: {from: [docs, back], generate: [backwards]}}"), encoding="utf-8")
+    estimate = estimate_bill(bill, settings(bill), probe=1)
+    assert paid(bill) == 1
+    assert [one.records for one in estimate.streams] == [20, None]
+    assert "? records" in estimate.render()
+
+
 def test_amounts_say_how_sure_they_are() -> None:
     assert str(Amount(41_000, 9_000)) == "41,000 ± 22 %"
     assert str(Amount(41_000, 0)) == "41,000"

@@ -38,7 +38,7 @@ async def stream(
         askers = {role: await stack.enter_async_context(Asker(one, ledger)) for role, one in scripted.items()}
         main = askers.pop("")
         runtime = Runtime(root=root, asker=main, askers=askers)
-        source = bill.streams[name].source
+        source = bill.streams[name].origins[0]
         stored: Stored = ingest(bill.sources[source], bill.source_path(source), runtime)
         for step in bill.streams[name].steps:
             stored = await execute(step, stored, runtime, RejectPolicy(share=1.0))

@@ -340,3 +340,51 @@ def test_a_users_step_that_is_no_python_is_named_with_its_line(read: Read, tmp_p
     refused(
         read, HEAD + "steps: own\n" + STREAMS, "bill.yaml:3: sources.almanac", "broken.py:1: cannot be read as Python"
     )
+
+
+TWO = """\
+name: two
+steps: own
+sources:
+  almanac: {read_documents: {path: corpus}}
+  annals: {read_documents: {path: annals}}
+  graph: {read_edges: {path: graph.tsv}}
+engine: {openai: {model: m}}
+"""
+
+
+def test_a_stream_takes_several_sources_and_streams_above_it(read: Read) -> None:
+    bill = read(
+        TWO + "streams:\n  made: {from: almanac, generate: [rephrase]}\n  both: {from: [annals, made]}\n"
+        "  more: {from: both, curate: [gopher_quality]}\n"
+    )
+    assert [stream.origins for stream in bill.streams.values()] == [("almanac",), ("annals", "made"), ("both",)]
+    assert bill.streams["more"].writes is Document
+    assert bill.streams["more"].generates, "a model made rows of what it takes"
+    assert not bill.streams["more"].asks
+    assert bill.released == {"more": 0.0}, "what others take is not released by itself"
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        ("[annals, almanack]", "no source is called 'almanack' (did you mean almanac?)"),
+        ("[annals, later]", "no source is called 'later'"),
+        ("[annals, both]", "no source is called 'both'"),
+        ("[annals, annals]", "'annals' is named twice; its rows are taken once"),
+        ("[annals, graph]", "graph gives Triple but annals gives Document: rows that are taken together are of one"),
+        ("[]", "names nothing; give a source, or a list of sources"),
+    ],
+)
+def test_what_cannot_be_taken_together_is_refused_with_its_line(read: Read, origin: str, message: str) -> None:
+    streams = f"streams:\n  both:\n    from: {origin}\n  later: {{from: annals}}\n"
+    refused(read, TWO + streams, "bill.yaml:10: streams.both.from", message)
+
+
+def test_a_stream_that_is_misspelt_is_answered_with_those_above(read: Read) -> None:
+    refused(
+        read,
+        TWO + "streams:\n  made: {from: annals}\n  both: {from: mede}\n",
+        "no source is called 'mede' (did you mean made?); there are: almanac, annals, graph; and streams above this "
+        "one: made",
+    )

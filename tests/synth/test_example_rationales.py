@@ -46,7 +46,7 @@ async def stage(root: Path, stream: str) -> list[Stored]:
     try:
         async with Asker(ScriptedEngine(teacher), ledger) as asker:
             runtime = Runtime(root=root, asker=asker)
-            source = bill.streams[stream].source
+            source = bill.streams[stream].origins[0]
             done = [ingest(bill.sources[source], bill.source_path(source), runtime)]
             for step in bill.streams[stream].steps:
                 done.append(await execute(step, done[-1], runtime, RejectPolicy(share=1.0)))
