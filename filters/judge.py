@@ -14,14 +14,13 @@ agrees with people is to be seen first: ``mashbill judge check``.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from filters.judge_report import judge_report
 from filters.opinion import CHARACTERS, JUDGING, checked_least, main_text, opinion_of, parts_of, refuse_family
-from filters.rubric_file import Rubric, read_rubric
+from filters.rubric_file import Rubric, read_rubric, rubric_of
 from mashbill.ask import Ask
 from mashbill.engine import Sampling
 from mashbill.errors import BadReply
@@ -74,7 +73,7 @@ class Judge(Generator[Record, Record]):
         rubric, least = self._rubric(), {name: str(level) for name, level in self.least.items()}
         parts = parts_of(rubric, record, self.characters)
         if not self.same_family_ok:
-            refuse_family(record, self.engine, ask)
+            refuse_family(record.made.engine, self.engine, ask)
         opinion = await opinion_of(rubric, parts, ask, self.engine, self.sampling)
         if refused := opinion.refusal(self.prefix, least, main_text(record)):
             return [refused]
@@ -90,10 +89,4 @@ class Judge(Generator[Record, Record]):
         return judge_report(made, self._rubric(), self.prefix, self.engine)
 
     def _rubric(self) -> Rubric:
-        return _read(self.rubric, self.folder, self.rubric_digest)
-
-
-@functools.lru_cache(maxsize=32)
-def _read(name: str, folder: str, digest: str) -> Rubric:
-    del digest  # part of what is remembered: a rubric that was written anew is read anew
-    return read_rubric(name, folder)
+        return rubric_of(self.rubric, self.folder, self.rubric_digest)

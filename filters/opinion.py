@@ -12,7 +12,7 @@ would look like one that found the row worthless.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from filters.rubric_file import Rubric
@@ -112,31 +112,55 @@ def parts_of(rubric: Rubric, record: Record, characters: int = CHARACTERS) -> di
         BillError: when records of this type have no column for what the rubric wants shown.
         BadReply: ``nothing_to_judge`` when the row has it blank.
     """
-    columns, found = field_names(type(record)), dict[str, str]()
-    for tag, names in rubric.shown.items():
-        have = [name for name in names if name in columns]
+    columns = shown_columns(rubric, type(record))
+    row = {name: getattr(record, name) for names in columns.values() for name in names}
+    return parts_of_row(rubric, columns, row, characters)
+
+
+def shown_columns(rubric: Rubric, kind: type[Record]) -> dict[str, list[str]]:
+    """Tag -> those of the rubric's columns that records of a type have.
+
+    Raises:
+        BillError: when they have none of what must be shown.
+    """
+    known = field_names(kind)
+    found = {tag: [name for name in names if name in known] for tag, names in rubric.shown.items()}
+    for tag, have in found.items():
         if not have and tag not in rubric.optional:
             raise BillError(
-                f"the rubric {rubric.name} shows a judge {' or '.join(names)} as its {tag}, and a "
-                f"{type(record).__name__} has none of them; name a rubric for that type, or write one"
+                f"the rubric {rubric.name} shows a judge {' or '.join(rubric.shown[tag])} as its {tag}, and a "
+                f"{kind.__name__} has none of them; name a rubric for that type, or write one"
             )
-        text = next((text for name in have if (text := _text(getattr(record, name)))), "")
+    return found
+
+
+def parts_of_row(
+    rubric: Rubric, columns: Mapping[str, Sequence[str]], row: Mapping[str, object], characters: int
+) -> dict[str, str]:
+    """The same of a row as plain values.
+
+    Raises:
+        BadReply: ``nothing_to_judge`` when the row has blank what must be shown.
+    """
+    found = dict[str, str]()
+    for tag, names in columns.items():
+        text = next((text for name in names if (text := _text(row[name]))), "")
         if not text and tag not in rubric.optional:
-            raise BadReply("nothing_to_judge", f"the row's {' or '.join(have)} is blank")
+            raise BadReply("nothing_to_judge", f"the row's {' or '.join(names)} is blank")
         found[tag] = text if len(text) <= characters else f"{text[:characters]}\n[{len(text) - characters:,} more]"
     return found
 
 
-def refuse_family(record: Record, role: str, ask: Ask) -> None:
-    """Refuse a judge of the family that wrote the row.
+def refuse_family(maker: str, role: str, ask: Ask) -> None:
+    """Refuse a judge of the family that wrote a row; `maker` is the identity of the engine that did.
 
     Raises:
         BillError: naming both models.
     """
     judge = identity_of(role, ask)
-    if shared := families_of(judge) & families_of(record.made.engine):
+    if shared := families_of(judge) & families_of(maker):
         raise BillError(
-            f"the judge {judge} is of the family that wrote the row, {record.made.engine} "
+            f"the judge {judge} is of the family that wrote the row, {maker} "
             f"({', '.join(sorted(shared))}), and favours what it would have written; give the role {role} a model "
             "of another family under `engines`, or set same_family_ok: true"
         )
@@ -165,6 +189,6 @@ def checked_least(rubric: Rubric, least: Mapping[str, int | str]) -> dict[str, s
 
 
 def _text(value: object) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, list | tuple):
         return "\n".join(f"- {one}" for one in value if str(one).strip())
     return "" if value is None else str(value).strip()

@@ -169,6 +169,13 @@ def read_rubric(name: str, folder: str = "") -> Rubric:
         raise InputError(f"is no rubric: {place + ': ' if place else ''}{first['msg']}", path=path) from error
 
 
+@functools.lru_cache(maxsize=32)
+def rubric_of(name: str, folder: str, digest: str) -> Rubric:
+    """The rubric of a step that has read it once and knows its digest: one that was written anew is read anew."""
+    del digest  # part of what is remembered
+    return read_rubric(name, folder)
+
+
 def rubric_files(folder: str = "") -> dict[str, Path]:
     """Every rubric by name.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_END = re.compile(r"[.!?。！？][\"'”’)\]]*(?=\s|$)|[。！？]|\n\s*\n")
+from mashbill.sentences import SENTENCE_END
+
 _LINE, _SPACE, _WORD = re.compile(r"\n"), re.compile(r"\s"), re.compile(r"\s\S")
 _ENDED = re.compile(r"[.!?。！？][\"'”’)\]]*\Z")
 SHORTEST = 0.5
@@ -53,7 +54,7 @@ def sentences_of(text: str) -> tuple[str, ...]:
     ('It burned.', '"Why?"', 'Nobody knew')
     """
     found, start = list[str](), 0
-    for match in _END.finditer(text):
+    for match in SENTENCE_END.finditer(text):
         found.append(text[start : match.end()])
         start = match.end()
     plain = (" ".join(one.split()) for one in [*found, text[start:]])
@@ -71,7 +72,7 @@ def _end(text: str, start: int, size: int) -> int:
         return len(text.rstrip())
     least, last = start + max(1, int(size * SHORTEST)), start + size
     # One character more is looked at, so that a full stop at the end is seen to be none: 3.14.
-    ends = [match.end() for match in _END.finditer(text, start, last + 1) if least <= match.end() <= last]
+    ends = [match.end() for match in SENTENCE_END.finditer(text, start, last + 1) if least <= match.end() <= last]
     if ends:
         return start + len(text[start : ends[-1]].rstrip())
     for blank in (_LINE, _SPACE):
@@ -84,7 +85,7 @@ def _next(text: str, start: int, end: int, overlap: int) -> int:
     """The first sentence that begins in the overlap; without one its first word, if no sentence ends here either."""
     if overlap:
         low = max(start + 1, end - overlap)
-        for match in _END.finditer(text, max(start, low - 2), end):
+        for match in SENTENCE_END.finditer(text, max(start, low - 2), end):
             begin = _skip(text, match.end())
             if low <= begin < end:
                 return begin

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def apply_filters(filters: Sequence[Filter[Any]], table: pa.Table, kind: type[Re
             )
             .collect()
         )
-        judged = _with_scores(judged, [name for name, _ in scores])
+        judged = with_scores(judged, {name: judged[f"_score{i}"] for i, (name, _) in enumerate(scores)})
     names = pl.Series([f"{reason}" for _, reason, _ in reasons], dtype=pl.String)
     steps = pl.Series([step for step, _, _ in reasons], dtype=pl.String)
     gone = judged.filter(pl.col("_first").is_not_null())
@@ -62,20 +62,21 @@ def _number(hit: pl.Expr, index: int) -> pl.Expr:
     return pl.when(hit.fill_null(False)).then(pl.lit(index, pl.Int32)).alias(f"_hit{index}")
 
 
-def _with_scores(judged: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """The rows with what was measured added to their scores; a null is no score."""
-    if not names or judged.is_empty():
-        return judged
+def with_scores(rows: pl.DataFrame, found: Mapping[str, pl.Series]) -> pl.DataFrame:
+    """The rows with what was measured, by name, added to their scores; a null is no score."""
+    if not found or rows.is_empty():
+        return rows
+    measured = pl.DataFrame({str(at): series for at, series in enumerate(found.values())})
     # Row by row in one array: a list expression over as many structs as there are scores takes five times as long.
-    values = judged.select(f"_score{i}" for i in range(len(names))).to_numpy(order="c").ravel()
-    present = ~judged.select(pl.col(f"_score{i}").is_null() for i in range(len(names))).to_numpy(order="c").ravel()
-    which = np.tile(np.arange(len(names), dtype=np.int32), judged.height)[present]
-    name = pa.DictionaryArray.from_arrays(which, pa.array(names, pa.string())).cast(pa.string())
-    offsets = np.concatenate(([0], np.cumsum(present.reshape(judged.height, -1).sum(axis=1)))).astype(np.int32)
+    values = measured.to_numpy(order="c").ravel()
+    present = ~measured.select(pl.all().is_null()).to_numpy(order="c").ravel()
+    which = np.tile(np.arange(len(found), dtype=np.int32), rows.height)[present]
+    name = pa.DictionaryArray.from_arrays(which, pa.array(list(found), pa.string())).cast(pa.string())
+    offsets = np.concatenate(([0], np.cumsum(present.reshape(rows.height, -1).sum(axis=1)))).astype(np.int32)
     score = pa.StructArray.from_arrays([name, pa.array(values[present])], ["name", "value"])
     added = pl.Series("added", pa.ListArray.from_arrays(offsets, score))
-    old = judged["scores"]
-    return judged.with_columns(scores=added if not old.list.len().sum() else pl.concat_list(old, added))
+    old = rows["scores"]
+    return rows.with_columns(scores=added if not old.list.len().sum() else pl.concat_list(old, added))
 
 
 @contextlib.contextmanager

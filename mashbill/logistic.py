@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DIGITS = 5
 """Decimals of a coefficient that are kept: an optimum is found to about 1e-7."""
 STEPS = 500
-"""L-BFGS iterations at most; a few thousand unit vectors take 50 to 200."""
+"""L-BFGS iterations at most; a few thousand unit vectors take 50 to 200, more where nothing can be learnt."""
 GAP = 1e-4
 """The least distance of two thresholds, so that no level has no room at all."""
 FAR = 50.0
@@ -74,7 +74,9 @@ def probabilities_of(scores: Floats, ordinal: bool) -> Floats:
     return found
 
 
-def fit_logistic(vectors: NDArray[Any], codes: Ints, labels: int, *, ordinal: bool, strength: float) -> Logistic:
+def fit_logistic(
+    vectors: NDArray[Any], codes: Ints, labels: int, *, ordinal: bool, strength: float, steps: int = STEPS
+) -> Logistic:
     """The model of the least mean loss plus ``strength / 2`` times the squared length of its weights.
 
     Args:
@@ -83,6 +85,7 @@ def fit_logistic(vectors: NDArray[Any], codes: Ints, labels: int, *, ordinal: bo
         labels: how many labels there are, 2 or more; one that no case has gets next to no probability.
         ordinal: whether the labels have an order.
         strength: how much large weights cost, above 0.
+        steps: iterations at most.
 
     Raises:
         ValueError: for no case, fewer than two labels, or a strength of 0 or less.
@@ -94,7 +97,7 @@ def fit_logistic(vectors: NDArray[Any], codes: Ints, labels: int, *, ordinal: bo
         )
     rows = np.asarray(vectors, dtype=np.float64)
     fit = _fit_ordinal if ordinal else _fit_nominal
-    return fit(rows, codes, labels, strength)
+    return fit(rows, codes, labels, strength, steps)
 
 
 def fit_temperature(scores: Floats, codes: Ints, *, ordinal: bool) -> float:
@@ -118,7 +121,7 @@ def _mean_loss(probabilities: Floats, codes: Ints) -> float:
     return float(-np.log(np.maximum(chosen, 1e-300)).mean())
 
 
-def _fit_nominal(rows: Floats, codes: Ints, labels: int, strength: float) -> Logistic:
+def _fit_nominal(rows: Floats, codes: Ints, labels: int, strength: float, steps: int) -> Logistic:
     count, width = rows.shape
     wanted = np.zeros((count, labels))
     wanted[np.arange(count), codes] = 1.0
@@ -131,11 +134,11 @@ def _fit_nominal(rows: Floats, codes: Ints, labels: int, strength: float) -> Log
         value = _mean_loss(found, codes) + strength / 2 * float((weights**2).sum())
         return value, np.concatenate([slope.ravel(), wrong.sum(axis=0)])
 
-    best = _least(loss, np.zeros((width + 1) * labels))
+    best = _least(loss, np.zeros((width + 1) * labels), steps)
     return Logistic(best[: width * labels].reshape(width, labels), best[width * labels :], ordinal=False)
 
 
-def _fit_ordinal(rows: Floats, codes: Ints, labels: int, strength: float) -> Logistic:
+def _fit_ordinal(rows: Floats, codes: Ints, labels: int, strength: float, steps: int) -> Logistic:
     count, width = rows.shape
     places = np.arange(count)
 
@@ -158,16 +161,16 @@ def _fit_ordinal(rows: Floats, codes: Ints, labels: int, strength: float) -> Log
 
     start = np.concatenate([np.zeros(width), [-1.0], np.ones(labels - 2)])
     bounds = [(None, None)] * width + [(-FAR, FAR)] + [(GAP, FAR)] * (labels - 2)
-    best = _least(loss, start, bounds)
+    best = _least(loss, start, steps, bounds)
     return Logistic(best[:width, None], np.cumsum(best[width:]).round(DIGITS), ordinal=True)
 
 
-def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, bounds: Any = None) -> Floats:
+def _least(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, steps: int, bounds: Any = None) -> Floats:
     from scipy.optimize import minimize
 
     # A stop at STEPS is no failure: what is found by then is as good as its agreement on held-out rows says.
     found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS, "ftol": 1e-12, "gtol": 1e-7}
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps, "ftol": 1e-12, "gtol": 1e-7}
     )
     best: Floats = np.asarray(found.x, dtype=np.float64).round(DIGITS)
     return best

@@ -8,9 +8,9 @@ Forty held-out rows, 34 of which it labels as the judge did ->
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,16 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Agreement where all that matters is whether a row reaches a level."""
+
+    level: str
+    accuracy: float
+    kappa: float | None
+    """None where both always say one thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyReport:
     """Agreement with the judge on held-out rows."""
 
@@ -56,12 +66,14 @@ class ProxyReport:
     strength: float
     """How strongly the weights are held down, as chosen on folds of the fitted rows."""
     bands: tuple[Band, ...]
+    decisions: tuple[Decision, ...] = ()
+    """For labels with an order, each level but the lowest."""
 
 
 def reported(
     probabilities: NDArray[np.float64],
     codes: NDArray[np.int64],
-    labels: int,
+    labels: Sequence[str],
     *,
     fitted: int,
     strength: float,
@@ -70,22 +82,37 @@ def reported(
     """The report of held-out rows: what the proxy gives each label, and the judge's own (-1: none that it knows)."""
     sure, said = probabilities.max(axis=1), probabilities.argmax(axis=1)
     right = said == codes
-    pairs = [(str(ours), str(theirs)) for ours, theirs in zip(said.tolist(), codes.tolist(), strict=True)]
-    kappa = cohens_kappa(pairs)
+    kappa = _kappa(said, codes)
     known = codes >= 0
-    weighted = weighted_kappa(said[known].tolist(), codes[known].tolist(), labels) if ordinal else None
-    counts = np.bincount(codes[known], minlength=labels)
+    weighted = weighted_kappa(said[known].tolist(), codes[known].tolist(), len(labels)) if ordinal else None
+    counts = np.bincount(codes[known], minlength=len(labels))
     return ProxyReport(
         fitted=fitted,
         held_out=len(codes),
         accuracy=round(float(right.mean()), 4),
         most_frequent=round(float(counts.max() / len(codes)), 4),
-        kappa=None if kappa is None else round(kappa, 4),
+        kappa=kappa,
         weighted_kappa=None if weighted is None else round(weighted, 4),
         calibration_error=round(calibration(np.minimum(sure, 1.0).tolist(), right.tolist()).ece, 4),
         strength=strength,
         bands=tuple(bands(sure, right, SURE)),
+        decisions=tuple(_decisions(probabilities[known], codes[known], labels)) if ordinal else (),
     )
+
+
+def _decisions(
+    probabilities: NDArray[np.float64], codes: NDArray[np.int64], levels: Sequence[str]
+) -> Iterator[Decision]:
+    for place in range(1, len(levels)):
+        ours, theirs = probabilities[:, place:].sum(axis=1) >= 0.5, codes >= place
+        accuracy = round(float((ours == theirs).mean()), 4) if len(codes) else 0.0
+        yield Decision(level=levels[place], accuracy=accuracy, kappa=_kappa(ours, theirs))
+
+
+def _kappa(ours: NDArray[Any], theirs: NDArray[Any]) -> float | None:
+    pairs = [(str(one), str(other)) for one, other in zip(ours.tolist(), theirs.tolist(), strict=True)]
+    kappa = cohens_kappa(pairs)
+    return None if kappa is None else round(kappa, 4)
 
 
 def bands(sure: NDArray[np.float64], right: NDArray[np.bool_], limits: Sequence[float]) -> list[Band]:
