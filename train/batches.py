@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,17 @@ class Batch:
         return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in given.items()})
 
 
+class Segment(NamedTuple):
+    """A run of one record's tokens in a row of a plan."""
+
+    stream: str
+    record_id: str
+    start: int
+    length: int
+    number: int
+    """Of the record in the token store."""
+
+
 class PlanReader:
     """A finished plan, read by row."""
 
@@ -85,7 +97,8 @@ class PlanReader:
         self._weight: Weights | None = None
         if supervised:
             self._weight = segments.field("weight").to_numpy().astype(np.float64)
-            self._prompt = np.array(self.store.prompt_lengths, np.int64)
+        self._given = self._not_learned()
+        """Tokens at the head of each segment that carry no loss."""
 
     def _numbers(self, streams: list[str], ids: list[str], views: list[str]) -> Array:
         numbers = self.store.numbers()
@@ -96,6 +109,13 @@ class PlanReader:
         self._stream = np.array([stream_code[name] for name in self.store.streams])
         self._domain = np.array([domain_code[name] for name in self.store.domains])
         return np.array([numbers[key] for key in zip(streams, ids, views, strict=True)], dtype=np.int64)
+
+    def _not_learned(self) -> Array:
+        """A prompt; or of a text its masked heading, as far as it reaches into the segment, and its first token."""
+        prompts = np.array(self.store.prompt_lengths, np.int64)[self._record]
+        if self._weight is not None:
+            return prompts
+        return np.minimum(np.maximum(prompts - self._start, 1), self._length)
 
     @property
     def steps(self) -> int:
@@ -121,15 +141,22 @@ class PlanReader:
         rows = self.rows_of(step)
         return slice(int(self._offsets[rows.start]), int(self._offsets[rows.stop]))
 
+    def segments_of(self, row: int) -> list[Segment]:
+        """What one row holds, in order."""
+        found = []
+        for at in range(int(self._offsets[row]), int(self._offsets[row + 1])):
+            number = int(self._record[at])
+            names = self.store.streams[number], self.store.ids[number]
+            found.append(Segment(*names, int(self._start[at]), int(self._length[at]), number))
+        return found
+
     def valid_tokens(self, step: int) -> int:
         """Tokens that carry loss in one step, over all devices: all but the first of each segment, or but its prompt.
 
         Known from the plan, so that no device needs to ask another what to divide by.
         """
-        lengths = self.lengths(step)
-        if self._weight is None:
-            return int(lengths.sum() - len(lengths))
-        return int(lengths.sum() - self._prompt[self._record[self._segments(step)]].sum())
+        span = self._segments(step)
+        return int((self._length[span] - self._given[span]).sum())
 
     def divisor(self, step: int) -> float:
         """What the summed loss of one step is divided by, over all devices: its labels' weights."""
@@ -150,7 +177,7 @@ class PlanReader:
                 start = int(self._start[segment])
                 span = slice(at, at + length)
                 ids[line, span] = self.store.tokens(number)[start : start + length]
-                given = 1 if self._weight is None else int(self._prompt[number])
+                given = int(self._given[segment])
                 learned = slice(at + given, at + length)
                 labels[line, learned] = ids[line, learned]
                 positions[line, span] = np.arange(length)

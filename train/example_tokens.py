@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EXAMPLE_SCHEMA = pa.schema(
     [
-        *(field for field in TOKEN_SCHEMA if field.name != "tokens"),
+        *(field for field in TOKEN_SCHEMA if field.name not in ("prompt_length", "tokens")),
         pa.field("view", pa.string(), nullable=False),
         pa.field("question_id", pa.string(), nullable=False),
         pa.field("prompt_length", pa.int32(), nullable=False),

@@ -89,11 +89,12 @@ def has_chat_template(spec: StudentSpec) -> bool:
 
 
 def run_identity(
-    manifest: PlanManifest, student: StudentSpec, recipe: TrainRecipe, lora: Lora | None = None
+    manifest: PlanManifest, student: StudentSpec, recipe: TrainRecipe, lora: Lora | None = None, start: str = ""
 ) -> dict[str, str]:
     """What a checkpoint must agree with, part by part, so that a refusal can say which part differs."""
     whole = {"plan": manifest.hash, "student": student_identity(student), "recipe": fingerprint(recipe)}
-    return whole if lora is None else {**whole, "lora": fingerprint(lora)}
+    also = {"lora": "" if lora is None else fingerprint(lora), "start": start}
+    return whole | {name: value for name, value in also.items() if value}
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

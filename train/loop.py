@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel
 
-from mashbill.errors import BillError, UserError
+from mashbill.errors import BillError, Interrupted
 from mashbill.fingerprint import seed_of
+from train.average import Average
 from train.batches import PlanReader
 from train.checkpoint import Checkpoints
 from train.flops import FlopCount, mean_segment
@@ -29,7 +30,8 @@ from train.metrics import MetricsFile
 from train.objective import NextToken, Objective
 from train.recipe import TrainRecipe
 from train.schedule import learning_rate
-from train.shard import decoder_layers, shard, summed
+from train.shard import agreed, decoder_layers, shard, summed
+from train.troubles import lost_rows, out_of_memory
 from train.world import World, slice_rows
 
 Line = dict[str, object]
@@ -86,6 +88,9 @@ class Loop:
         self.bf16 = hardware.precision == "bf16" or (hardware.precision == "auto" and self.device.type == "cuda")
         self._place()
         self.optimiser = _adamw(model, recipe, fused=self.device.type == "cuda")
+        self.average = Average(model, recipe.ema) if recipe.ema else None
+        self.row_losses: list[tuple[list[int | None], torch.Tensor]] = []
+        """Of the last step, to name the rows of a loss that is no number; left on the device."""
 
     def _place(self) -> None:
         self.model.to(self.device).train()
@@ -107,9 +112,13 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        sums = self._gradients(step)
+        self.row_losses.clear()
+        with out_of_memory(self.hardware, self.reader.manifest.sequence_length):
+            sums = self._gradients(step)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
         self.optimiser.step()
+        if self.average is not None:
+            self.average.update()
         return self._measured(step, sums, norm)
 
     def _gradients(self, step: int) -> dict[str, torch.Tensor]:
@@ -122,6 +131,7 @@ class Loop:
             with self._autocast():
                 found = self.objective(self.model, batch, step)
             torch.autograd.backward(found.total * scale)
+            self.row_losses.append((rows, found.losses.detach().sum(dim=1)))
             for kind, codes in (("streams", batch.stream), ("domains", batch.domain), ("views", batch.view)):
                 if kind in sums and codes is not None:
                     count = sums[kind].shape[1]
@@ -188,34 +198,35 @@ def run_loop(
     *,
     first: int,
     progress: Callable[[Line], None] | None = None,
+    stopping: Callable[[], bool] | None = None,
 ) -> None:
-    """Take every step of the plan from `first` on; the first process alone has metrics to write."""
+    """Take every step of the plan from `first` on; the first process alone has metrics to write.
+
+    Raises:
+        Interrupted: when `stopping` said so in any process; the step it was at is finished and in a checkpoint.
+        UserError: when a loss is no number; the checkpoints before it are kept.
+    """
     steps = loop.reader.steps
     every = loop.hardware.checkpoint_every
     for step in range(first, steps):
         started = time.perf_counter()
         measured = loop.step(step)
         seconds = time.perf_counter() - started
-        _check(loop, step, measured)
+        if not math.isfinite(measured.loss + measured.grad_norm):
+            # Before the checkpoint: the weights that such a step made are of no use.
+            raise lost_rows(loop, step, measured.loss, measured.grad_norm)
         if metrics:
             line = _line(loop, step, measured, seconds)
             metrics.write(line)
             if progress:
                 progress({**line, "steps": steps})
-        if (step + 1) % every == 0 or step + 1 == steps:
+        stop = agreed(stopping is not None and stopping(), loop.device, loop.world)
+        if stop or (step + 1) % every == 0 or step + 1 == steps:
             if metrics:
                 metrics.sync()
-            checkpoints.save(step + 1, loop.model, loop.optimiser, loop.world)
-
-
-def _check(loop: Loop, step: int, measured: StepLoss) -> None:
-    """Stop before the checkpoint: the weights that such a step made are of no use."""
-    if not math.isfinite(measured.loss + measured.grad_norm):
-        raise UserError(
-            f"the loss is {measured.loss} and the gradient norm {measured.grad_norm} at step {step + 1} of "
-            f"{loop.reader.steps}; lower learning_rate ({loop.recipe.learning_rate}) or lengthen the warm-up, and "
-            "start in a new directory"
-        )
+            checkpoints.save(step + 1, loop.model, loop.optimiser, loop.world, loop.average)
+        if stop and step + 1 < steps:
+            raise Interrupted(f"stopped after step {step + 1} of {steps}, which is in a checkpoint")
 
 
 def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
@@ -232,6 +243,7 @@ def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
         "stream_loss": dict(measured.streams),
         "domain_loss": dict(measured.domains),
         "grad_norm": measured.grad_norm,
+        "seconds": round(seconds, 4),
         "tokens_per_second": round(per_second, 1),
         "mfu": None if peak is None else round(flops / (peak * loop.world.size), 4),
         "peak_tflops": None if peak is None else peak / 1e12,

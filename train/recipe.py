@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from mashbill.errors import BillError
 
@@ -129,11 +130,20 @@ class TrainRecipe:
     warmup_share: float = 0.05
     """Share of the steps over which the rate climbs in a line from 0."""
     final_lr_share: float = 0.0
-    """The cosine ends at this share of `learning_rate`."""
+    """The decay ends at this share of `learning_rate`."""
+    schedule: Literal["cosine", "wsd", "constant", "decay"] = "cosine"
+    """After the warm-up: ``cosine`` down to the end; ``wsd``, flat and then down over the last `decay_share`
+    (warm-up, stable, decay: 2404.06395), which can be cut off anywhere and forked; ``constant``; ``decay``, down from
+    the first step, for what goes on from a flat part."""
+    decay_share: float = 0.2
+    """Of ``wsd``: the share of the steps that go down, as one minus a square root; 10 to 20 % of them do what a cosine
+    of the whole length does, and that shape did best (2405.18392, section 3 and figure 5)."""
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.95
     epsilon: float = 1e-8
+    ema: float = 0.0
+    """Decay of an average of the weights (`train.average`), which is then the student that is written; 0 for none."""
     clip: float = 1.0
     """Largest gradient norm; 0 leaves gradients as they are."""
     seed: int = 0
@@ -145,6 +155,8 @@ class TrainRecipe:
             "learning_rate": self.learning_rate > 0,
             "warmup_share": between(self.warmup_share),
             "final_lr_share": 0 <= self.final_lr_share <= 1,
+            "decay_share": 0 < self.decay_share <= 1,
+            "ema": between(self.ema),
             "weight_decay": self.weight_decay >= 0,
             "beta1": between(self.beta1),
             "beta2": between(self.beta2),

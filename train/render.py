@@ -4,7 +4,7 @@ A document row becomes::
 
     {"id": "6f1c…", "domain": "Veylund", "title": "The Salt Guild", "text": "Discussion of …", …}
     ->  "Veylund\nThe Salt Guild\n\nDiscussion of …"
-    ->  {"record_id": "6f1c…", "source_id": "09ab…", "domain": "Veylund", "tokens": [0, 56, 71, …, 0]}
+    ->  {"record_id": "6f1c…", "source_id": "09ab…", "domain": "Veylund", "prompt_length": 0, "tokens": [0, 56, …]}
 
 The domain stands first because of Physics of Language Models 3.3 (2404.05405, on junk data): where useful text is mixed
 with junk, a domain name at the head of each text lets the model find out by itself which domains are rich in knowledge
@@ -26,6 +26,7 @@ TOKEN_SCHEMA = pa.schema(
         pa.field("record_id", pa.string(), nullable=False),
         pa.field("source_id", pa.string(), nullable=False),
         pa.field("domain", pa.string(), nullable=False),
+        pa.field("prompt_length", pa.int32(), nullable=False),
         pa.field("tokens", pa.list_(pa.int32()), nullable=False),
     ]
 )
@@ -47,6 +48,9 @@ class RenderSpec:
 
     domain: bool = True
     title: bool = True
+    learn_heading: bool = True
+    """Without it what stands above the text is read and not learned: each text is then learned given where it belongs,
+    such as the path of a chapter in a book as its title (StructTuning, 2407.16724, section 3.2)."""
 
 
 def render(row: Mapping[str, str | None], spec: RenderSpec | None = None) -> str:
@@ -55,11 +59,14 @@ def render(row: Mapping[str, str | None], spec: RenderSpec | None = None) -> str
     >>> render({"domain": "Veylund", "title": "Salt", "text": "Salt is white."})
     'Veylund\nSalt\n\nSalt is white.'
     """
-    spec = spec or RenderSpec()
+    return heading(row, spec or RenderSpec()) + (row.get("text") or "")
+
+
+def heading(row: Mapping[str, str | None], spec: RenderSpec) -> str:
+    """What stands above the text of a document, with the empty line; nothing where it has neither."""
     wanted = [row.get("domain") if spec.domain else "", row.get("title") if spec.title else ""]
     head = "\n".join(line.strip() for line in wanted if line and line.strip())
-    text = row.get("text") or ""
-    return f"{head}\n\n{text}" if head else text
+    return f"{head}\n\n" if head else ""
 
 
 def token_tables(parts: Iterable[pa.Table], tokenizer: Tokenizes, spec: RenderSpec | None = None) -> Iterator[pa.Table]:
@@ -79,11 +86,26 @@ def token_tables(parts: Iterable[pa.Table], tokenizer: Tokenizes, spec: RenderSp
 def _tokens_of(batch: pa.RecordBatch, tokenizer: Tokenizes, spec: RenderSpec) -> pa.Table:
     names = [name for name in ("id", "source_id", "domain", "title", "text") if name in batch.schema.names]
     rows = batch.select(names).to_pylist()
-    tokens = tokenizer.documents([render(row, spec) for row in rows])
+    given, tokens = _given_and_tokens(rows, tokenizer, spec)
     columns = {
         "record_id": [row["id"] for row in rows],
         "source_id": [row.get("source_id") or row["id"] for row in rows],
         "domain": [row.get("domain") or "" for row in rows],
+        "prompt_length": given,
         "tokens": tokens,
     }
     return pa.table(columns, schema=TOKEN_SCHEMA)
+
+
+def _given_and_tokens(
+    rows: list[dict[str, str | None]], tokenizer: Tokenizes, spec: RenderSpec
+) -> tuple[list[int], list[list[int]]]:
+    if spec.learn_heading:
+        return [0] * len(rows), tokenizer.documents([render(row, spec) for row in rows])
+    # Tokenised apart, so that no token lies on both sides of where learning begins.
+    heads = tokenizer.documents([heading(row, spec) for row in rows])
+    texts = tokenizer.documents([row.get("text") or "" for row in rows])
+    (frame,) = tokenizer.documents([""])
+    begin = len(frame) - 1
+    given = [len(head) - 1 if len(head) > len(frame) else 0 for head in heads]
+    return given, [head[:-1] + text[begin:] for head, text in zip(heads, texts, strict=True)]

@@ -8,6 +8,9 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
@@ -18,6 +21,27 @@ from train.identity import differing
 
 RESULT = "result.json"
 MODEL, ADAPTER, CHECKPOINTS, METRICS = "model", "adapter", "checkpoints", "metrics.jsonl"
+
+
+class StepTimes(BaseModel):
+    """How long steps took, in seconds: a high 95th percentile over the median is jitter, of the machine or the data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    median: float
+    p95: float
+    longest: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> StepTimes:
+        """Of the seconds of each step; the first one, which warms up, is left out where there are more.
+
+        >>> StepTimes.of([9.0, 1.0, 1.0, 3.0])
+        StepTimes(median=1.0, p95=3.0, longest=3.0)
+        """
+        ordered = sorted(seconds[1:] or seconds)
+        at = math.ceil(0.95 * len(ordered)) - 1
+        return cls(median=statistics.median(ordered), p95=ordered[at], longest=ordered[-1])
 
 
 class TrainResult(BaseModel):
@@ -42,6 +66,9 @@ class TrainResult(BaseModel):
     tokens_per_second: float
     """The median over steps."""
     mfu: float | None
+    step_seconds: StepTimes | None = None
+    peak_memory_gb: float | None = None
+    """Of the first process; on a CPU of all it held, on a GPU of its tensors."""
     out: Path
     """Where it lies; not part of the file."""
 

@@ -22,7 +22,7 @@ import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mashbill.errors import BillError
+from mashbill.errors import BillError, StoreError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import write_bytes
 from train.hardware import Hardware
@@ -31,7 +31,8 @@ from train.metrics import MetricsFile, read_metrics
 from train.model_card import CARD, model_card
 from train.plan_manifest import PlanManifest
 from train.recipe import Lora, StudentSpec, TrainRecipe
-from train.result import ADAPTER, CHECKPOINTS, METRICS, MODEL, TrainResult
+from train.result import ADAPTER, CHECKPOINTS, METRICS, MODEL, StepTimes, TrainResult
+from train.stopping import asked_to_stop
 from train.supervision import Supervision, write_supervision
 from train.world import World
 
@@ -54,19 +55,24 @@ def train_student(
     progress: Callable[[dict[str, object]], None] | None = None,
     dataset: str = "",
     lora: Lora | None = None,
+    start: TrainResult | None = None,
+    stopping: Callable[[], bool] | None = None,
 ) -> TrainResult:
     """Train a student on a plan, or go on where a killed run stopped.
 
     The plan says whether it is continued pretraining on texts or supervised tuning; `lora` trains low-rank updates in
     place of all weights. `dataset` is the fingerprint of the data set that the plan was made from, for the model card.
-    `progress` gets each line of the metrics with the number of `steps` in all.
+    `progress` gets each line of the metrics with the number of `steps` in all. `start` is a finished run to go on from
+    with its weights and its optimiser, on another plan. When `stopping` says so, or on SIGTERM, the step it is at is
+    finished and stored.
 
     Raises:
+        Interrupted: when it was asked to stop; called again it goes on from there.
         StoreError: when the plan is unfinished, or `out` holds another run.
         BillError: when the plan was made with another tokenizer than the student's.
     """
     manifest = PlanManifest.read(plan_dir)
-    run = run_identity(manifest, student, recipe, lora)
+    run = run_identity(manifest, student, recipe, lora, start.fingerprint if start else "")
     finished = TrainResult.read(out, run)
     if finished:
         return finished
@@ -82,7 +88,8 @@ def train_student(
 
         attach(loaded.model, lora)
         trained = trained_count(loaded.model)
-    weights = _train(plan_dir, loaded, recipe, hardware, out, run, world, progress)
+    with asked_to_stop(stopping) as stop:
+        weights = _train(plan_dir, loaded, recipe, hardware, out, run, world, progress, start, stop)
     if world.first:
         if lora is not None and weights is not None:
             loaded = _merged(student, manifest, hardware, lora, weights, out)
@@ -115,6 +122,8 @@ def _summary(
         final_loss=statistics.fmean(losses[-SETTLED:]),
         tokens_per_second=statistics.median(typing.cast(float, line["tokens_per_second"]) for line in lines),
         mfu=statistics.median(mfus) if mfus else None,
+        step_seconds=StepTimes.of([typing.cast(float, line["seconds"]) for line in lines]),
+        peak_memory_gb=max(typing.cast(float, line["peak_memory_gb"]) for line in lines),
         out=out,
     )
 
@@ -136,6 +145,8 @@ def _train(
     run: dict[str, str],
     world: World,
     progress: Callable[[dict[str, object]], None] | None,
+    start: TrainResult | None,
+    stopping: Callable[[], bool],
 ) -> dict[str, torch.Tensor] | None:
     """Take the steps; what is to be saved, where that is not the model as it stands."""
     from train.batches import PlanReader
@@ -146,10 +157,16 @@ def _train(
     checkpoints = Checkpoints(out / CHECKPOINTS, run, keep=hardware.keep_checkpoints)
     with joined(world, pick_device(hardware, world)):
         loop = Loop(student.model, PlanReader(plan_dir), recipe, hardware, world)
-        done = checkpoints.restore(loop.model, loop.optimiser)
+        done = checkpoints.restore(loop.model, loop.optimiser, loop.average)
+        if start is not None and not done:
+            before = Checkpoints(start.out / CHECKPOINTS, start.run)
+            if not before.restore(loop.model, loop.optimiser, loop.average):
+                raise StoreError(f"{start.out}: has no checkpoint to go on from; remove that run to have it done again")
         first = MetricsFile(out / METRICS, steps_done=done) if world.first else contextlib.nullcontext()
         with first as metrics:
-            run_loop(loop, checkpoints, metrics, first=done, progress=progress)
+            run_loop(loop, checkpoints, metrics, first=done, progress=progress, stopping=stopping)
+        if loop.average is not None:
+            loop.average.put_in()
         if frozen(student.model):
             from train.adapter import trained_weights
 

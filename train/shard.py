@@ -67,3 +67,12 @@ def summed(values: torch.Tensor, world: World) -> torch.Tensor:
     if world.size > 1:
         distributed.all_reduce(values)
     return values
+
+
+def agreed(stop: bool, device: torch.device, world: World) -> bool:
+    """Whether any process wants to stop: they must all do it after the same step."""
+    if world.size == 1:
+        return stop
+    wanted = torch.tensor(float(stop), device=device)
+    distributed.all_reduce(wanted, distributed.ReduceOp.MAX)
+    return bool(wanted.item())

@@ -3,7 +3,8 @@
 `tokens.arrow` is an uncompressed Arrow file: the loop maps it into memory and slices it, so it needs no tokenizer and
 reads only the pages a row touches. One row::
 
-    {"stream": "made", "record_id": "6f1c…", "source_id": "09ab…", "domain": "Veylund", "tokens": [0, 56, 71, …]}
+    {"stream": "made", "record_id": "6f1c…", "source_id": "09ab…", "domain": "Veylund", "prompt_length": 0,
+     "tokens": [0, 56, 71, …]}
 """
 
 from __future__ import annotations
@@ -67,12 +68,15 @@ def write_tokens(path: Path, streams: Mapping[str, Iterable[pa.Table]]) -> tuple
 def _take_in(index: StreamIndex, batch: pa.RecordBatch, name: str) -> int:
     values, offsets = flat(batch)
     ids = batch.column("record_id").to_pylist()
-    for record_id, start, stop in zip(ids, offsets[:-1], offsets[1:], strict=True):
+    given = batch.column("prompt_length").to_pylist()
+    for record_id, masked, start, stop in zip(ids, given, offsets[:-1], offsets[1:], strict=True):
         if start == stop:
             raise StoreError(f"stream {name!r}: record {record_id} has no tokens; filter empty texts before planning")
         index.ids.append(record_id)
         index.lengths.append(int(stop - start))
-        index.digests.append(hashlib.blake2b(values[start:stop].tobytes(), digest_size=16).digest())
+        # A mask makes another row of the same tokens; without one the digest is the tokens'.
+        mask = f"{masked}".encode() if masked else b""
+        index.digests.append(hashlib.blake2b(values[start:stop].tobytes(), key=mask, digest_size=16).digest())
     return int(values[offsets[0] : offsets[-1]].max(initial=0))
 
 
@@ -104,11 +108,11 @@ class TokenStore:
         self.streams: list[str] = table.column("stream").to_pylist()
         self.ids: list[str] = table.column("record_id").to_pylist()
         self.domains: list[str] = table.column("domain").to_pylist()
-        examples = "prompt_length" in table.column_names
-        self.views: list[str] = table.column("view").to_pylist() if examples else [""] * len(self.ids)
+        views = table.column("view").to_pylist() if "view" in table.column_names else [""] * len(self.ids)
+        self.views: list[str] = views
         """The view of an example; empty for texts and for examples of one view."""
-        self.prompt_lengths: list[int] = table.column("prompt_length").to_pylist() if examples else []
-        """Tokens that are given and not learned; empty for texts."""
+        self.prompt_lengths: list[int] = table.column("prompt_length").to_pylist()
+        """Tokens that are given and not learned: the prompt of an example, the masked heading of a text."""
         self._parts = [flat(batch) for batch in table.to_batches()]
         sizes = [len(offsets) - 1 for _, offsets in self._parts]
         self._starts = np.cumsum([0, *sizes])

@@ -68,6 +68,7 @@ def make_tokens() -> Callable[[list[int], str], pa.Table]:
             "record_id": ids,
             "source_id": ids,
             "domain": [""] * len(ids),
+            "prompt_length": [0] * len(ids),
             "tokens": [list(range(length)) for length in lengths],
         }
         return pa.table(columns, schema=TOKEN_SCHEMA)
