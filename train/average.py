@@ -1,7 +1,7 @@
 """An exponential moving average of the weights that are trained, kept beside them (EMA).
 
-After each optimiser step ``average = d * average + (1 - d) * weights``, with ``d = min(decay, (1 + n) / (10 + n))`` after
-n steps, so that the first steps do not hold on to where training began (the warm-up of TensorFlow's
+After each optimiser step ``average = d * average + (1 - d) * weights``, with ``d = min(decay, (1 + n) / (10 + n))``
+after n steps, so that the first steps do not hold on to where training began (the warm-up of TensorFlow's
 `ExponentialMovingAverage`). At a decay of 0.999 the average reaches back over some thousand steps. With it, the student
 that is written is the averaged one: what the loop trains on is unchanged.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from mashbill.errors import StoreError
-
 
 _STEPS = "steps taken"
 
@@ -51,8 +51,12 @@ class Average:
         if state is None:
             raise StoreError(f"{where}: has no averaged weights; it is of a run without `ema`")
         for name, mine in self.state().items():
-            if mine is not state[name]:  # shards were read in place
-                mine.copy_(state[name])
+            kept = state[name]
+            if mine is kept:  # shards were read in place
+                continue
+            if isinstance(mine, DTensor):
+                kept = distribute_tensor(kept.to(mine.device), mine.device_mesh, mine.placements)
+            mine.copy_(kept)
 
     @torch.no_grad()
     def put_in(self) -> None:

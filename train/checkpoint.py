@@ -1,10 +1,10 @@
 """Checkpoints: whole or absent, that a killed run goes on from to the same losses, bit for bit.
 
-One process writes one file, `checkpoints/step-00000200.pt`. Several, whose weights are spread over them, write a folder,
-`checkpoints/step-00000200/`, each process its own shards (torch's distributed checkpoint), so that nobody has to hold
-them all; `checkpoint.json`, written last, says what belongs to it. Either holds the model, the optimiser, the averaged
-weights where there are any, the number of steps done and what run it belongs to, and either is read by any number of
-processes, since the names of the weights are the model's own.
+One process writes one file, `checkpoints/step-00000200.pt`. Several, whose weights are spread over them, write a
+folder, `checkpoints/step-00000200/`, each process its own shards (torch's distributed checkpoint), so that nobody has
+to hold them all; `checkpoint.json`, written last, says what belongs to it. Either holds the model, the optimiser, the
+averaged weights where there are any, the number of steps done and what run it belongs to, and either is read by any
+number of processes, since the names of the weights are the model's own.
 
 There is no state of the data, since the order is in the plan and the place in it is the step; and none of a random
 generator, since each step seeds its own from the recipe's seed and the step's number. Weights that are not trained are
@@ -122,9 +122,7 @@ class Checkpoints:
         for stale in self.path.glob(".step-*.tmp"):
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
 
-    def restore(
-        self, model: PreTrainedModel, optimiser: torch.optim.Optimizer, average: Average | None = None
-    ) -> int:
+    def restore(self, model: PreTrainedModel, optimiser: torch.optim.Optimizer, average: Average | None = None) -> int:
         """Bring back the newest checkpoint; the number of steps done, 0 where there is none.
 
         Raises:

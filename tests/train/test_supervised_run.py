@@ -7,7 +7,6 @@ import math
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from transformers import AutoModelForCausalLM
 
 from mashbill.errors import BillError, StoreError, UserError
 from mashbill.records import QA
+from tests.train.processes import forget, run_processes
 from tests.train.supervised_plans import plan, supervision, worked
 from tests.train.test_train_run import Stopped, losses
 from train.adapter import attach
@@ -144,25 +144,7 @@ def test_two_processes_train_the_same_student(
         lora = Lora(r=4)  # dropout is drawn by each process for its own rows
     child = CHILD.replace(", dropout=0.1", "")
     alone = run(plan_dir, tiny, tmp_path / "alone", lora)
-    environment = {
-        **os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()),
-        "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    command = [sys.executable, "-c", child, str(plan_dir), str(tmp_path / "two"), "lora" if lora else ""]
-    children = [
-        subprocess.Popen(
-            command, env={**environment, "RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE, text=True
-        )
-        for rank in "01"
-    ]
-    try:
-        for process in children:
-            _, errors = process.communicate(timeout=400)
-            assert process.returncode == 0, errors
-    finally:
-        for process in children:
-            process.kill()
-            process.communicate()
+    run_processes(2, [sys.executable, "-c", child, str(plan_dir), str(tmp_path / "two"), "lora" if lora else ""])
     for (step, one), (again, two) in zip(losses(alone.out), losses(tmp_path / "two"), strict=True):
         assert step == again
         assert two == pytest.approx(one, rel=1e-4)
@@ -171,16 +153,9 @@ def test_two_processes_train_the_same_student(
     for name, weight in mine.items():
         torch.testing.assert_close(theirs[name], weight, rtol=1e-3, atol=1e-4)
     # What two wrote, one goes on from.
-    (tmp_path / "two" / "result.json").unlink()
-    (tmp_path / "two" / "checkpoints" / "step-00000012.pt").unlink()
+    forget(tmp_path / "two", 12)
     run(plan_dir, tiny, tmp_path / "two", lora)
     assert losses(tmp_path / "two")[-1][1] == pytest.approx(losses(alone.out)[-1][1], rel=1e-4)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_metrics_and_card_say_what_was_taught(whole: tuple[Path, Lora | None, TrainResult]) -> None:

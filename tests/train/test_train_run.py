@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -221,38 +220,3 @@ def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="no causal language model"):
         load_model(tmp_path)
-
-
-def two_processes(plan_dir: Path, out: Path) -> None:
-    """Run CHILD under two gloo processes, as torchrun would."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", CHILD, str(plan_dir), str(out)]
-    children = [
-        subprocess.Popen(command, env={**common, "RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE, text=True)
-        for rank in "01"
-    ]
-    for child in children:
-        _, errors = child.communicate(timeout=120)
-        assert child.returncode == 0, errors
-
-
-@pytest.mark.slow
-def test_two_processes_train_the_same_student(
-    whole: TrainResult, plan_dir: Path, tiny: StudentSpec, tmp_path: Path
-) -> None:
-    two_processes(plan_dir, tmp_path)
-    for (step, one), (again, two) in zip(losses(whole.out), losses(tmp_path), strict=True):
-        assert step == again
-        assert two == pytest.approx(one, rel=1e-4)
-    # What two wrote, one goes on from, and the other way round.
-    (tmp_path / "result.json").unlink()
-    (tmp_path / "checkpoints" / "step-00000012.pt").unlink()
-    run(plan_dir, tiny, tmp_path)
-    assert losses(tmp_path)[-1][1] == pytest.approx(losses(whole.out)[-1][1], rel=1e-4)
-    (tmp_path / "result.json").unlink()
-    (tmp_path / "checkpoints" / "step-00000012.pt").unlink()
-    two_processes(plan_dir, tmp_path)
-    assert losses(tmp_path)[-1][1] == pytest.approx(losses(whole.out)[-1][1], rel=1e-4)
