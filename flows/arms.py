@@ -29,7 +29,7 @@ from flows.training_section import (
     read_training,
 )
 from flows.written_arms import Beside, beside, beside_identity, resolved
-from mashbill.errors import BillError, Interrupted
+from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
 from mashbill.release import ReleaseManifest, opened_shard
 from mashbill.store import MANIFEST, Stored, file_digest
@@ -48,6 +48,7 @@ from train.supervision import Supervision, read_supervision
 
 if TYPE_CHECKING:
     from train.evaluate import EvalResult
+    from train.source_gain import SourceGain
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Measured:
     training: Training | None = None
     beside: Beside | None = None
     """What is measured beside likelihoods: written answers, fidelity to a teacher."""
+    gains: Sequence[SourceGain] = ()
+    """What each source of the ablated arm gave; empty where none is left out."""
 
 
 async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
@@ -99,9 +102,21 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
             tuned = training.supervision if training else None
             evaluations = await evaluate_arms(kitchen, evaluation, arms, tuned)
             others = await beside(kitchen, evaluation, models_of(kitchen, arms), evaluations, tuned)
-        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others)
+        gains = await ablated(kitchen, release, training, evaluation)
+        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others, gains)
         lines = await asyncio.to_thread(write_report, folder, identity, measured)
     return folder, lines
+
+
+async def ablated(
+    kitchen: Kitchen, release: Path, training: Training | None, evaluation: Evaluation | None
+) -> Sequence[SourceGain]:
+    """What each source gave, where the bill asks for it."""
+    if training is None or training.ablation is None or evaluation is None:
+        return ()
+    from flows.ablation import ablate
+
+    return await ablate(kitchen, release, training, evaluation, training.ablation)
 
 
 async def evaluation_of(kitchen: Kitchen, release: Path) -> Evaluation | None:
@@ -253,20 +268,21 @@ def held_out_sources(release: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, name: str) -> Arm:
-    """Train the student of one arm, or go on where it stopped."""
+async def train_arm(
+    kitchen: Kitchen, release: Path, training: Training | None, name: str, start: TrainResult | None = None
+) -> Arm:
+    """Train the student of one arm, or go on where it stopped; `start` is a finished run that it goes on from."""
     assert training is not None
     plan = await plan_arm(kitchen, release, training, name)
     manifest = PlanManifest.read(plan)
     stored = await _stored_of(kitchen, training, name)
     streams = {stream: one.manifest.fingerprint for stream, one in sorted(stored.items())}
     lora = () if training.lora is None else (training.lora,)
-    run = fingerprint((manifest.hash, student_identity(training.student), training.recipe, *lora))
+    after = () if start is None else (start.fingerprint,)
+    run = fingerprint((manifest.hash, student_identity(training.student), training.recipe, *lora, *after))
     out = kitchen.root / "students" / f"{kitchen.bill.name}-{name}" / run
 
     def step(event: dict[str, object]) -> None:
-        if kitchen.stopping:
-            raise Interrupted(f"stopped while training {name}; it goes on from its last checkpoint")
         kitchen.progress.training({"name": f"train {name}", **event})
 
     result = await asyncio.to_thread(
@@ -279,6 +295,8 @@ async def train_arm(kitchen: Kitchen, release: Path, training: Training | None, 
         progress=step,
         dataset=", ".join(f"{stream} {digest}" for stream, digest in streams.items()),
         lora=training.lora,
+        start=start,
+        stopping=lambda: kitchen.stopping,
     )
     return Arm(name, manifest, result, streams)
 

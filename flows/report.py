@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.ablation import gains_section
 from flows.training_section import BASE
 from flows.written_report import RELIABILITY, beside_json, beside_section, reliability_chart
 from mashbill.card import render_card, table
@@ -56,8 +57,10 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     arms = {name: _arm_json(arm) for name, arm in measured.arms.items()}
     evaluations = {name: _evaluation_json(one) for name, one in measured.evaluations.items()}
     others = {} if measured.beside is None else beside_json(measured.beside)
+    gains = {"gains": [dataclasses.asdict(one) for one in measured.gains]} if measured.gains else {}
     write_json(
-        folder / REPORT, {"identity": identity, "arms": arms, "evaluations": evaluations, **others, "lines": lines}
+        folder / REPORT,
+        {"identity": identity, "arms": arms, "evaluations": evaluations, **others, **gains, "lines": lines},
     )
     return lines
 
@@ -117,6 +120,8 @@ def benefit_section(measured: Measured) -> str:
         parts.append(_differences(measured.evaluations))
     if measured.beside is not None:
         parts.append(beside_section(measured.beside))
+    if measured.gains and measured.training and measured.training.ablation:
+        parts.append(gains_section(measured.gains, measured.training.ablation.arm))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -184,7 +189,9 @@ def _written(measured: Measured, name: str) -> str:
 
 def _arm_json(arm: Arm) -> dict[str, Any]:
     # Speeds are the student's own `result.json`'s: they differ between two runs of one bill.
-    result = arm.result.model_dump(mode="json", exclude={"out", "tokens_per_second", "mfu"})
+    result = arm.result.model_dump(
+        mode="json", exclude={"out", "tokens_per_second", "mfu", "step_seconds", "peak_memory_gb"}
+    )
     return {"plan": arm.plan.model_dump(mode="json"), "result": result}
 
 

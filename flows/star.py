@@ -34,7 +34,7 @@ from flows.student_engine import StudentEngine
 from flows.training_section import read_hardware
 from mashbill.card import table
 from mashbill.engine import Engine
-from mashbill.errors import BillError, Interrupted
+from mashbill.errors import BillError
 from mashbill.execute import execute
 from mashbill.fingerprint import fingerprint
 from mashbill.records import QA, Rationale, from_table
@@ -169,6 +169,7 @@ def _trained(kitchen: Kitchen, star: Star, number: int, stored: Stored) -> Round
         hardware=read_hardware(kitchen.settings),
         out=kitchen.root / "students" / name / run,
         progress=_watched(kitchen, number),
+        stopping=lambda: kitchen.stopping,
         dataset=f"own {stored.manifest.fingerprint}",
     )
     assert star.evaluation.validation is not None
@@ -276,8 +277,6 @@ def _place(star: Star, questions: Path) -> str:
 
 def _watched(kitchen: Kitchen, number: int) -> Callable[[dict[str, object]], None]:
     def step(event: dict[str, object]) -> None:
-        if kitchen.stopping:
-            raise Interrupted(f"stopped while training round {number}; it goes on from its last checkpoint")
         kitchen.progress.training({"name": f"train round {number}", **event})
 
     return step

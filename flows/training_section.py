@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.ablation_section import Ablation, read_ablation
 from flows.supervised_section import SUPERVISED_FIELDS, check_rows, kind_of, read_lora, read_supervision
 from flows.writing_section import WRITING_FIELDS, Writing, question_stream, read_validation, read_writing
 from mashbill.bill import Bill
@@ -70,11 +71,13 @@ class Training:
     """What of a row is learned; None for whole texts."""
     lora: Lora | None = None
     """None trains all weights."""
+    ablation: Ablation | None = None
+    """None leaves no source out."""
 
     @property
     def identity(self) -> object:
         """What decides a student besides its plan's spec and itself; without what is not said."""
-        said = [one for one in (self.supervision, self.lora) if one is not None]
+        said = [one for one in (self.supervision, self.lora, self.ablation) if one is not None]
         return (self.recipe, self.render, *said)
 
 
@@ -109,7 +112,7 @@ def read_training(bill: Bill) -> Training | None:
     section.only(
         [
             *dict.fromkeys([*plan_names, *recipe_names, *SUPERVISED_FIELDS]),
-            *("curriculum", "replay", "render", "lora", "arms"),
+            *("curriculum", "replay", "render", "lora", "arms", "ablation"),
         ],
         required=("tokens", "arms"),
     )
@@ -134,15 +137,17 @@ def read_training(bill: Bill) -> Training | None:
     if replay is not None:
         kinds[replay.source] = kind_of(bill, replay.source)
         check_rows(section.at("replay").at("from"), kinds[replay.source], supervision)
+    recipe = _part(section, seeded, recipe_names).build(TrainRecipe)
     return Training(
         student=student,
-        recipe=_part(section, seeded, recipe_names).build(TrainRecipe),
+        recipe=recipe,
         render=section.get("render", {}).build(RenderSpec),
         replay=replay,
         plans=plans,
         kinds=kinds,
         supervision=supervision,
         lora=read_lora(section),
+        ablation=read_ablation(section, plans, recipe, asks="evaluate" in bill.whole),
     )
 
 

@@ -298,7 +298,7 @@ def everything(root: Path) -> dict[str, str]:
     }
 
 
-TIMED = {"tokens_per_second", "mfu", "peak_memory_gb"}
+TIMED = {"seconds", "step_seconds", "tokens_per_second", "mfu", "peak_memory_gb"}
 
 
 def without_times(root: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
