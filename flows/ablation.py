@@ -14,8 +14,8 @@ Beside the students of the arms it trains, under ``students/``::
     tolvarey-all.without-made-0/…           and with one source left out: the others stand in its place
 
 With S sources, n seeds and a way down of a fifth that costs ``0.8 + 0.2 * n * (S + 1)`` runs, where full runs would
-cost ``n * (S + 1)``. What the last fifth shows is what a source does there, on a student that has seen it in the trunk: it
-ranks sources, and is no measure of what a student would be that never saw one.
+cost ``n * (S + 1)``. What the last fifth shows is what a source does there, on a student that has seen it in the trunk:
+it ranks sources, and is no measure of what a student would be that never saw one.
 """
 
 from __future__ import annotations
