@@ -112,10 +112,10 @@ class PlanReader:
 
     def _not_learned(self) -> Array:
         """A prompt; or of a text its masked heading, as far as it reaches into the segment, and its first token."""
-        prompts = np.array(self.store.prompt_lengths, np.int64)[self._record]
-        if self._weight is not None:
-            return prompts
-        return np.minimum(np.maximum(prompts - self._start, 1), self._length)
+        prompts: Array = np.array(self.store.prompt_lengths, np.int64)[self._record]
+        if self._weight is None:
+            prompts = np.minimum(np.maximum(prompts - self._start, 1), self._length)
+        return prompts
 
     @property
     def steps(self) -> int:

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from torch import distributed
-from torch.distributed import checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from mashbill.errors import StoreError
 from mashbill.store import write_json
@@ -43,7 +44,7 @@ def write_shards(folder: Path, state: Mapping[str, Any], about: Mapping[str, Any
         aside.mkdir(parents=True)
     distributed.barrier()
     try:
-        checkpoint.save(dict(state), checkpoint_id=aside)
+        save(dict(state), checkpoint_id=aside)
     except CheckpointException as error:
         reasons = "; ".join(f"process {rank}: {wrapped[0]}" for rank, wrapped in error.failures.items())
         raise StoreError(
@@ -84,7 +85,7 @@ def read_shards(folder: Path, state: dict[str, Any]) -> None:
     with warnings.catch_warnings():
         # One process may read what several wrote: that is what the folder is for.
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        checkpoint.load(state, checkpoint_id=folder)
+        load(state, checkpoint_id=folder)
 
 
 def _sync(path: Path) -> None:

@@ -29,8 +29,8 @@ def learning_rate(step: int, steps: int, recipe: TrainRecipe) -> float:
         return recipe.learning_rate
     if recipe.schedule == "wsd":
         down = decay_steps(steps, recipe)
-        done = step + 1 - (steps - down)
-        return recipe.learning_rate if done <= 0 else _between(recipe, 1 - math.sqrt(done / down))
+        going = step + 1 - (steps - down)
+        return recipe.learning_rate if going <= 0 else _between(recipe, 1 - math.sqrt(going / down))
     done = (step - warmup + 1) / max(steps - warmup, 1)
     return _between(recipe, 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
