@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from mashbill.constraint_sets import PLACEHOLDER
+from mashbill.constraints import checkers_in
 from mashbill.records import Constraint
 from mashbill.words import singular, words
 from synth.decompose_reply import spoken_words
@@ -36,22 +37,25 @@ _BETWEEN = 2
 def measures_of(constraint: Constraint) -> frozenset[str]:
     """What a constraint fixes of which an answer has only one.
 
+    Constraints that code can check (`mashbill.constraints`) say it themselves; others are read by their words.
+
     >>> sorted(measures_of(Constraint(category="numerical", text="Use at most five short bullets.")))
-    ['count of bullet']
+    ['items:bullet points']
     >>> sorted(measures_of(Constraint(category="format", text="Answer in French, as JSON")))
-    ['form', 'language']
+    ['form', 'form:json', 'language']
     """
     if constraint.category == PLACEHOLDER:
         return frozenset()
+    slots = {one.checker.slot for one in checkers_in(constraint.text)}
     said = words(constraint.text)
     plain = " ".join(said)
-    found = {f"count of {unit}" for unit in _counted(said)}
+    found = slots if any(slot.startswith(("items:", "length:")) for slot in slots) else slots | _counted(said)
     if constraint.category == "language" or _LANGUAGE.search(plain):
-        found.add("language")
+        found = found | {"language"}
     if constraint.category != "content" and not _FORMATS.isdisjoint(said):
-        found.add("form")
+        found = found | {"form"}
     if _CASING.search(plain):
-        found.add("casing")
+        found = found | {"casing"}
     return frozenset(found)
 
 
@@ -66,21 +70,14 @@ def conflict(one: Constraint, other: Constraint) -> str:
 
 
 def _counted(said: list[str]) -> set[str]:
-    """The units that follow a number."""
-    figures = [next(iter(spoken_words(word)), "").isdecimal() for word in said]
-    return {
-        unit
-        for at, is_number in enumerate(figures)
-        if is_number
-        for unit in [_first_unit(said[at + 1 : at + 2 + _BETWEEN])]
-        if unit
-    }
+    """The measures that a number is followed by."""
+    found = set[str]()
+    for at, word in enumerate(said):
+        if next(iter(spoken_words(word)), "").isdecimal():
+            units = (singular(one) for one in said[at + 1 : at + 2 + _BETWEEN])
+            found |= {_MEASURES.get(unit, f"length:{unit}s:answer") for unit in units if unit in UNITS}
+    return found
 
 
-def _first_unit(following: list[str]) -> str:
-    units = (singular(word) for word in following)
-    return next((_SAME.get(unit, unit) for unit in units if unit in UNITS), "")
-
-
-_SAME = {"point": "bullet", "item": "bullet"}
+_MEASURES = dict.fromkeys(("bullet", "point", "item"), "items:bullet points")
 """``five points``, ``five items`` and ``five bullets`` count the same lines."""
