@@ -19,6 +19,7 @@ import typer
 from flows.exemplars_cli import exemplars_app
 from flows.exits import Exits
 from flows.kg_cli import kg_app
+from flows.tcia_cli import tcia_app
 
 if TYPE_CHECKING:
     from mashbill.settings import Settings
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(kg_app, name="kg")
 app.add_typer(exemplars_app, name="exemplars")
+app.add_typer(tcia_app, name="tcia")
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
 Root = Annotated[

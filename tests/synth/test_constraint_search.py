@@ -223,7 +223,7 @@ def test_a_stratified_sample_takes_as_many_of_each_hop_as_there_are() -> None:
         ("reply in Japanese", "content", {"language"}),
         ("write about the French coast", "content", set()),
         ("as a JSON object", "format", {"form", "form:json"}),
-        ("in flowing prose", "format", {"form"}),
+        ("typeset in latex", "format", {"form"}),
         ("about a table of oak", "content", set()),
         ("all lowercase", "style", {"casing"}),
         ("in capital letters, friend", "style", {"casing"}),
