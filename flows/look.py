@@ -158,6 +158,8 @@ def row_body(row: Mapping[str, Any], most: int = 400) -> RenderableType:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, bytes):
+        return size(len(value)) if value else ""
     if isinstance(value, list):
         return "; ".join(_value(one) for one in value)
     if isinstance(value, dict):

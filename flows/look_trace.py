@@ -94,7 +94,8 @@ def _lines(found: Ancestry, full: bool) -> Iterator[Text]:
         yield Text(f"{judged} {one.folder.parent.name}/{short(one.folder.name)}")
     if made["step"] and not found.place.rejected:
         tokens = f"{number(made['prompt_tokens'])} + {number(made['completion_tokens'])} tokens"
-        yield Text(f"made by {made['step']} with {made['engine']}; {tokens}, {made['finish_reason']}")
+        how = f"with {made['engine']}; {tokens}, {made['finish_reason']}" if made["engine"] else "without a model"
+        yield Text(f"made by {made['step']} {how}")
     for name, value in row.items():
         if name not in (*COMMON, *TEXT_FIELDS, "step", "reason", "detail") and _value(value):
             yield _labelled(name, _value(value), full)

@@ -24,8 +24,9 @@ Category = Annotated[
     Literal["content", "numerical", "style", "format", "language", "input_placeholder"],
     BeforeValidator(lambda name: category_of(name) if isinstance(name, str) else name),
 ]
-Short = Annotated[str, Field(json_schema_extra={"maxLength": 60})]
-Sentence = Annotated[str, Field(json_schema_extra={"maxLength": 240})]
+Code = Annotated[str, Field(json_schema_extra={"pattern": "^[a-z]{2}$"})]
+Short = Annotated[str, Field(json_schema_extra={"minLength": 3, "maxLength": 60})]
+Sentence = Annotated[str, Field(json_schema_extra={"minLength": 3, "maxLength": 240})]
 """Bounds are hints to engines that enforce a schema while decoding; no reply is refused by them."""
 
 
@@ -34,7 +35,7 @@ class FoundConstraint(BaseModel):
 
     category: Category
     constraint: Sentence
-    simplified_query: Sentence = ""
+    simplified_query: Annotated[str, Field(json_schema_extra={"maxLength": 240})] = ""
 
 
 class FoundTask(BaseModel):
@@ -48,7 +49,7 @@ class FoundTask(BaseModel):
 class Decomposed(BaseModel):
     """The whole reply."""
 
-    languages: Annotated[list[Annotated[str, Field(json_schema_extra={"maxLength": 5})]], Field(max_length=8)]
+    languages: Annotated[list[Code], Field(json_schema_extra={"minItems": 1, "maxItems": 3})]
     complex: bool
     tasks: Annotated[list[FoundTask], Field(json_schema_extra={"maxItems": 4})]
 

@@ -21,11 +21,11 @@ from typing import Any
 
 from mashbill.ask import Answer, Ask
 from mashbill.constraint_sets import PLACEHOLDER, canonical, constraint_key
-from mashbill.engine import Sampling, system, user
+from mashbill.engine import Message, Sampling, assistant, system, user
 from mashbill.errors import BadReply
 from mashbill.records import Constraint, Instruction
 from mashbill.step import Generator
-from synth.decompose_prompts import ANALYST, ONE_TASK, PROMPT
+from synth.decompose_prompts import ANALYST, EXAMPLE, ONE_TASK, PROMPT, REPLY
 from synth.decompose_reply import Decomposed, FoundTask, missing_numbers, present_share, spoken_words
 from synth.placeholders import chat_mark_in, placeholders_in
 
@@ -50,6 +50,9 @@ class Decompose(Generator[Instruction, Instruction]):
     analyst: str = ANALYST
     question: str = PROMPT
     """Follows the instruction."""
+    example: str = EXAMPLE
+    """An instruction that is shown taken apart before the question; empty shows none."""
+    example_reply: str = REPLY
     sampling: Sampling = Sampling(temperature=0.2, max_tokens=1200)
 
     def __post_init__(self) -> None:
@@ -64,8 +67,7 @@ class Decompose(Generator[Instruction, Instruction]):
     async def make(self, record: Instruction, ask: Ask) -> Iterable[Instruction | BadReply]:
         """A row for each task, then what was named and is not in the instruction."""
         self._refuse(record)
-        asked = [system(self.analyst), user(record.text, "\n\n", self.question + (ONE_TASK if self.one_task else ""))]
-        answer = await ask(asked, returns=Decomposed, sampling=self.sampling)
+        answer = await ask(self._asked(record), returns=Decomposed, sampling=self.sampling)
         found = answer.value
         bad = self._unfit(found)
         if bad is not None:
@@ -82,6 +84,11 @@ class Decompose(Generator[Instruction, Instruction]):
             rows.append(one)
         return [*rows, *rejects]
 
+    def _asked(self, record: Instruction) -> list[Message]:
+        question = self.question + (ONE_TASK if self.one_task else "")
+        shown = [user(self.example, "\n\n", question), assistant(self.example_reply)] if self.example else []
+        return [system(self.analyst), *shown, user(record.text, "\n\n", question)]
+
     def _refuse(self, record: Instruction) -> None:
         """Before anything is paid for."""
         if not record.text.strip():
@@ -96,7 +103,8 @@ class Decompose(Generator[Instruction, Instruction]):
         """Why the whole reply gives no row."""
         if self.languages and (others := sorted({*_codes(found)} - set(self.languages))):
             return "other_language", f"written in {', '.join(others)}; wanted {', '.join(self.languages)}"
-        if not found.complex or not found.tasks:
+        # A reply that calls it plain and names requirements all the same is judged by what it names.
+        if not any(task.constraints for task in found.tasks):
             return "plain", "it sets no requirements: there is nothing to take apart"
         if self.one_task and len(found.tasks) != 1:
             return "several_tasks", f"{len(found.tasks)} tasks; a seed prompt must be exactly one"

@@ -49,6 +49,7 @@ def analyst(answers: dict[str, str]) -> Callable[[Request], str]:
     """Answers by the instruction that a prompt begins with."""
 
     def script(request: Request) -> str:
-        return answers[request.messages[1].parts[0]]
+        # The worked example comes before it, and a complaint about the last reply after it.
+        return next(answers[one.parts[0]] for one in request.messages if one.role == "user" and one.parts[0] in answers)
 
     return script

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from mashbill.engine import ScriptedEngine
 from mashbill.records import Instruction, Reject
 from mashbill.store import Stored
+from synth.decompose_prompts import EXAMPLE, REPLY
 from synth.decompose_reply import missing_numbers, present_share, spoken_words
 from synth.generators.decompose import Decompose
 from synth.placeholders import chat_mark_in, placeholders_in
@@ -95,7 +97,7 @@ async def test_what_is_not_in_the_instruction_is_rejected_by_itself(tmp_path: Pa
         (SUMMARY, reply(apart(" ", ("language", "in French"))), "no_base_query", "blank"),
         (SUMMARY, reply(apart("Sum.", ("language", "in French"), task_type="")), "no_task_type", "blank"),
         (SUMMARY, reply(apart("Bake bread.", ("language", "in French"))), "invented_query", "0%"),
-        (SUMMARY, reply(apart("Summarise {transcript}.")), "no_constraints", "no requirement"),
+        (SUMMARY, reply(apart("Summarise {transcript}.")), "plain", "nothing to take apart"),
         (
             SUMMARY,
             reply(apart("Summarise {transcript} in French.", ("language", "in French"))),
@@ -144,6 +146,28 @@ async def test_another_language_is_rejected_where_languages_are_named(tmp_path: 
     _, rows, bad = await taken_apart(tmp_path / "all", answers)
     assert [row.languages for row in rows] == [("de",), ("en",)]
     assert bad == []
+
+
+async def test_a_task_of_which_nothing_is_left_is_no_row(tmp_path: Path) -> None:
+    answers = {SUMMARY: reply(apart("Summarise {transcript}.", ("content", "mention every penguin")), complex=False)}
+    _, rows, bad = await taken_apart(tmp_path, answers)
+    assert rows == []
+    assert [one.reason for one in bad] == ["no_constraints", "invented_constraint"]
+
+
+async def test_the_example_that_is_shown_would_be_taken_as_it_is(tmp_path: Path) -> None:
+    _, (row,), none = await taken_apart(tmp_path, {EXAMPLE: REPLY}, example="")
+    assert none == []
+    assert len(row.constraints) == len(json.loads(REPLY)["tasks"][0]["constraints"]) == 5
+
+
+async def test_the_example_is_an_exchange_before_the_question(tmp_path: Path) -> None:
+    engine = ScriptedEngine(analyst({SUMMARY: SUMMARY_REPLY}))
+    await run(tmp_path, Decompose(one_task=True), [Instruction.new(text=SUMMARY)], engine)
+    (request,) = engine.seen
+    assert [one.role for one in request.messages] == ["system", "user", "assistant", "user"]
+    assert request.messages[2].content == REPLY
+    assert request.messages[3].content.endswith("tasks must have exactly one entry.")
 
 
 async def test_braces_in_an_instruction_reach_the_model_as_they_stand(tmp_path: Path) -> None:
