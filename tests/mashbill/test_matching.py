@@ -29,7 +29,7 @@ def test_a_match_has_no_truth_value_so_that_no_grader_passes_by_saying_no() -> N
 
 
 def test_matchers_are_found_by_their_file() -> None:
-    assert set(available()) == {*PLAIN, "code_tests"}
+    assert set(available()) == {*PLAIN, "code_tests", "keeps"}
     assert all(kind.name == name for name, kind in available().items())
 
 
