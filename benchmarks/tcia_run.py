@@ -159,9 +159,10 @@ def run(arm: Arm, questions: int) -> ArmResult:
 
 def _questions(seed: int, count: int, name: str) -> list[Question]:
     """Questions with the teacher's answer; the constraints are checked by code, whatever else is said."""
+    pairs: list[tuple[str, tuple[str, ...], str]]
     if name == "general":
         texts = itertools.islice(notes(seed, "test-general"), count)
-        pairs = [(instruction_of((), OTHER_TASKS[at % len(OTHER_TASKS)]), (), text) for at, text in enumerate(texts)]
+        pairs = [(OTHER_TASKS[at % len(OTHER_TASKS)], (), text) for at, text in enumerate(texts)]
     else:
         found = asked(seed, count, name == "unseen")
         pairs = [(instruction_of(constraints), constraints, text) for constraints, text in found]
