@@ -46,6 +46,19 @@ COMPARED: dict[type[Record], tuple[str, ...]] = {
 _NORMAL = Exact()
 
 
+def compared_columns(kind: type[Record]) -> tuple[str, ...]:
+    """The columns whose texts are compared: those of the type, or of the one it derives from.
+
+    Raises:
+        BillError: for a type of which it is not known what its text is.
+    """
+    for base in kind.__mro__:
+        if base in COMPARED:
+            return COMPARED[base]
+    known = ", ".join(sorted(one.__name__ for one in COMPARED))
+    raise BillError(f"{kind.__name__} has no text to compare; texts are known of {known}")
+
+
 def kind_of_parts(parts: Parts) -> type[Record]:
     """The record type of stored parts; Document where there is no part to tell by.
 
@@ -75,7 +88,7 @@ def read_columns(parts: Parts, index: int, columns: Sequence[str], step: str) ->
 
 def compared_texts(table: pa.Table, kind: type[Record]) -> pa.LargeStringArray:
     """The compared text of each row; a null is an empty text."""
-    names = COMPARED[kind]
+    names = compared_columns(kind)
     if len(names) == 1 and pa.types.is_string(table.schema.field(names[0]).type):
         # Straight from Arrow: polars would check the bytes and stop without the row's id.
         column = table.column(names[0]).cast(pa.large_binary()).fill_null(b"").combine_chunks()
@@ -86,7 +99,7 @@ def compared_texts(table: pa.Table, kind: type[Record]) -> pa.LargeStringArray:
 
 def compared_expression(kind: type[Record]) -> pl.Expr:
     """The compared text as a polars expression."""
-    return pl.concat_str([_column(kind, name) for name in COMPARED[kind]], separator="\n")
+    return pl.concat_str([_column(kind, name) for name in compared_columns(kind)], separator="\n")
 
 
 def _column(kind: type[Record], name: str) -> pl.Expr:
@@ -102,17 +115,18 @@ def _column(kind: type[Record], name: str) -> pl.Expr:
 def answer_keys(table: pa.Table, kind: type[Record]) -> list[frozenset[str]]:
     """The answers that each row holds right, as they are compared; nothing for rows that are no questions.
 
-    Case, white space, an article and a full stop do not tell two answers apart (`mashbill.matching.exact`).
+    Case, white space, an article and a full stop do not tell two answers apart (`mashbill.matching.exact`); a question
+    that nobody answered has none.
     """
-    if kind is not QA:
+    if not issubclass(kind, QA):
         return [frozenset()] * table.num_rows
     answers, accepted = table.column("answer").to_pylist(), table.column("accepted").to_pylist()
     return [
-        frozenset(_NORMAL.normal(one) for one in (answer or "", *(more or ())))
+        frozenset(key for one in (answer, *(more or ())) if (key := _NORMAL.normal(one or "")))
         for answer, more in zip(answers, accepted, strict=True)
     ]
 
 
 def answer_columns(kind: type[Record]) -> tuple[str, ...]:
     """The columns that `answer_keys` reads."""
-    return ("answer", "accepted") if kind is QA else ()
+    return ("answer", "accepted") if issubclass(kind, QA) else ()

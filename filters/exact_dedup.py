@@ -1,65 +1,170 @@
-r"""Remove documents whose text another document already has, but for case and white space.
+r"""Remove rows that say what another row says, but for case and white space, and set apart questions with two answers.
 
 One row in -> out: ``"The  Salt Guild"`` beside ``"the salt\nguild"`` -> the one with the lower id is kept, the other
-rejected, ``exact_duplicate``, with ``kept_id``.
+rejected, ``exact_duplicate``, with ``kept_id``. Works on any record type: documents, questions (what is asked, given
+and offered), instructions (also those of one base query and one set of constraints), rationales, preferences, triples.
 
-Texts are compared by a 128-bit digest of their normal form (Unicode form C, case folded, runs of white space one
-space). Two passes over the parts; what is held between them is the digest, the id and the score of each row, about
-100 bytes, never a text.
+Two equal questions with different answers are no duplicates but a conflict: one of them is wrong, and no rule says
+which. All rows of it are rejected, ``conflicting_answers``, under one ``cluster``; a model that judges can decide
+before this step comes (`filters.adjudicate`). A question without an answer is a copy of one that has an answer.
+
+Rows are compared by 128-bit digests of their normal form (Unicode form C, case folded, runs of white space one space).
+Two passes over the parts, the second for rows that have a double alone; what is held between them is 8 bytes a row,
+beyond `memory_mb` on disk.
 """
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from filters.keep_order import COLUMNS, ORDER_SCHEMA, in_order, order_columns
-from filters.removal import outputs
-from mashbill.records import Document
+from filters.compared_text import answer_columns, answer_keys, kind_of_parts, read_columns
+from filters.exact_keys import keys_of_part, normal_text, numbers_of, text_digest
+from filters.keep_order import ORDER_SCHEMA, columns_of, in_order, order_columns
+from filters.lsh_buckets import shared_buckets
+from filters.near_duplicates import MEGABYTE, Found, by_part
+from filters.near_report import near_report
+from filters.near_rows import answer_codes
+from filters.removal import CLUSTERED, outputs
+from filters.spool import Spool
+from mashbill.errors import BillError
+from mashbill.records import QA, Instruction, Record
 from mashbill.step import DatasetStep, PartOutput, Parts
+from mashbill.store import Stored
+
+__all__ = ["ExactDedup", "normal_text", "text_digest"]
+ANSWERS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExactDedup(DatasetStep[Document, Document]):
-    """Keeps one document of each text: the best scored, then the lowest id."""
+class ExactDedup(DatasetStep[Record, Record]):
+    """Keeps one of equal rows: the best scored, then the lowest id; questions with two answers go, all of them."""
+
+    version = 2
 
     score: str = ""
     """The name of a score; the highest is kept. Empty: the lowest id is kept."""
+    memory_mb: int = field(default=1024, metadata={"identity": False})
+    """Megabytes (10^6 bytes) for digests before they go to disk; rows are the same with any."""
+
+    def __post_init__(self) -> None:
+        """Refuse a memory of nothing."""
+        if self.memory_mb < 1:
+            raise BillError(f"exact_dedup has memory_mb {self.memory_mb}; it must be at least 1")
 
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         """One output for each input part."""
-        yield from outputs(parts, self._removed(parts), step=self.name, kind=Document, reason="exact_duplicate")
+        found = self.removals(parts)
+        yield from outputs(parts, found.removed, step=self.name, kind=kind_of_parts(parts), noted=found.noted)
 
-    def _removed(self, parts: Parts) -> pl.DataFrame:
-        """Part, row and kept_id of each row that goes, in the order they are read."""
-        frames = [pl.DataFrame(schema={**ORDER_SCHEMA, "digest": pl.Binary})]
-        for index in range(len(parts)):
-            table = parts.table(index, [*COLUMNS, "text"])
-            digests = [text_digest(text) for text in table["text"].to_pylist()]
-            order = order_columns(table, index, self.score)
-            frames.append(order.with_columns(digest=pl.Series(digests, dtype=pl.Binary)))
-        ordered = in_order(pl.concat(frames)).with_columns(
-            kept_id=pl.col("id").first().over("digest"), place=pl.int_range(pl.len()).over("digest")
+    def removals(self, parts: Parts) -> Found:
+        """The rows that go, without writing anything (see `filters.removal`)."""
+        kind = kind_of_parts(parts)
+        about, keys = self._candidates(parts, kind)
+        removed = [one for rows in _conflicts(about, keys, kind) for one in _told(rows)]
+        removed += _copies(about, keys, {number for number, *_ in removed})
+        frame = pl.DataFrame(removed, schema=_REMOVED, orient="row")
+        whole = frame.join(about.select("number", "part", "row"), on="number").with_columns(
+            value=pl.lit(None, dtype=pl.Float64)
         )
-        gone = ordered.filter(pl.col("place") > 0)
-        return gone.select("part", "row", "kept_id", pl.lit(None, dtype=pl.Float64).alias("value"), detail=pl.lit(""))
+        conflicts = frame.filter(pl.col("reason") == "conflicting_answers")["cluster"].n_unique()
+        noted = {"clusters": frame["cluster"].n_unique(), "conflicts": conflicts}
+        return Found(whole.select(list(CLUSTERED)), noted)
+
+    def conflicts(self, parts: Parts) -> list[list[Answered]]:
+        """The rows of equal questions with different answers, question by question, best first."""
+        return list(_conflicts(*self._candidates(parts, QA), QA))
+
+    def report(self, source: Stored, stored: Stored) -> Mapping[str, Any]:
+        """Clusters and removal rates, for the manifest."""
+        return near_report(source, stored)
+
+    def _candidates(self, parts: Parts, kind: type[Record]) -> tuple[pl.DataFrame, list[tuple[bytes, ...]]]:
+        """The rows that may have a double, best first, and the keys of each by its number."""
+        columns, starts = 2 if issubclass(kind, Instruction) else 1, [0]
+        with Spool(columns, np.uint64, self.memory_mb * MEGABYTE) as spool:
+            for index in range(len(parts)):
+                spool.append(numbers_of(keys_of_part(parts, index, kind, self.name), columns, starts[-1]))
+                starts.append(spool.rows)
+            rows = shared_buckets(spool, np.zeros(spool.rows, dtype=np.bool_)).rows
+        frames, keys, answers = [pl.DataFrame(schema=ORDER_SCHEMA)], list[tuple[bytes, ...]](), list[frozenset[str]]()
+        for index, some in by_part(rows, np.array(starts)):
+            columns = (*columns_of(kind), *answer_columns(kind))
+            table = read_columns(parts, index, columns, self.name).take(pa.array(some)).combine_chunks()
+            about = order_columns(table.select(list(columns_of(kind))), index, self.score)
+            frames.append(about.with_columns(row=pl.Series(some, dtype=pl.UInt32)))
+            keys += keys_of_part(parts, index, kind, self.name, some)
+            answers += answer_keys(table, kind)
+        about = (
+            pl.concat(frames)
+            .with_row_index("number")
+            .with_columns(
+                answer=pl.Series(answer_codes(answers)),
+                said=pl.Series([min(one) if one else "" for one in answers], dtype=pl.String),
+            )
+        )
+        # A question with an answer comes before one without, whatever its score.
+        return in_order(about).sort(pl.col("answer") < 0, maintain_order=True), keys
 
 
-def normal_text(text: str) -> str:
-    r"""The form in which two texts count as the same.
+class Answered(NamedTuple):
+    """A question that others ask too: where it stands, and which of the answers it has."""
 
-    >>> normal_text("The  SALT\nguild ")
-    'the salt guild'
-    """
-    # Folding case can leave form C (the folded ΐ is three characters), so it is put back.
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    return " ".join(folded.split())
+    number: int
+    part: int
+    row: int
+    id: str
+    code: int
+    """Rows that hold the same answer right have the same."""
+    said: str
+    """The answer as it is compared."""
 
 
-def text_digest(text: str) -> bytes:
-    """128 bits of the normal form: 10^12 different texts share one with probability 1.5e-15."""
-    return hashlib.blake2b(normal_text(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+_REMOVED = {
+    "number": pl.UInt32,
+    "kept_id": pl.String,
+    "cluster": pl.String,
+    "reason": pl.String,
+    "detail": pl.String,
+}
+Removed = tuple[int, str, str, str, str]
+
+
+def _copies(about: pl.DataFrame, keys: list[tuple[bytes, ...]], gone: set[int]) -> Iterator[Removed]:
+    """Rows, best first, that share a key with one that is kept."""
+    kept: dict[bytes, str] = {}
+    for number, name in about.select("number", "id").iter_rows():
+        if number in gone:
+            continue
+        same = next((kept[key] for key in keys[number] if key in kept), None)
+        if same is None:
+            kept.update(dict.fromkeys(keys[number], name))
+        else:
+            at = next(place for place, key in enumerate(keys[number]) if key in kept)
+            yield number, same, same, "exact_duplicate", "the same set of constraints" if at else ""
+
+
+def _conflicts(about: pl.DataFrame, keys: list[tuple[bytes, ...]], kind: type[Record]) -> Iterator[list[Answered]]:
+    """Rows of equal questions whose answers differ; a row without an answer is of no side."""
+    alike: dict[bytes, list[Answered]] = {}
+    if issubclass(kind, QA):
+        for one in about.select("number", "part", "row", "id", "answer", "said").iter_rows():
+            if (row := Answered(*one)).code >= 0:
+                alike.setdefault(keys[row.number][0], []).append(row)
+    yield from (rows for rows in alike.values() if len({row.code for row in rows}) > 1)
+
+
+def _told(rows: list[Answered]) -> Iterator[Removed]:
+    """The removals of one conflict."""
+    said = {row.code: row.said for row in reversed(rows)}
+    for row in rows:
+        others = sorted(other for code, other in said.items() if code != row.code)
+        shown = ", ".join(repr(one[:80]) for one in others[:ANSWERS_SHOWN])
+        more = f" and {len(others) - ANSWERS_SHOWN} more" if len(others) > ANSWERS_SHOWN else ""
+        detail = f"answers {row.said[:80]!r}; the same question is also answered {shown}{more}"
+        yield row.number, "", rows[0].id, "conflicting_answers", detail

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from filters.removal import frame_of
+from mashbill.records import Record, schema_of
 
 ORDER = ("rank_score", "id", "tie")
 DESCENDING = (True, False, False)
@@ -25,13 +26,20 @@ ORDER_SCHEMA = {
     "rank_score": pl.Float64,
     "tie": pl.Binary,
 }
-COLUMNS = ("id", "source_id", "license", "made", "scores")
+COLUMNS = ("id", "source_id", "source", "license", "made", "scores")
+
+
+def columns_of(kind: type[Record]) -> tuple[str, ...]:
+    """The columns that decide among equals: the id, and all that is not in it but vectors."""
+    schema = schema_of(kind)
+    more = [name for name in sorted(kind.not_content) if not pa.types.is_binary(schema.field(name).type)]
+    return tuple(dict.fromkeys((*COLUMNS, *more)))
 
 
 def order_columns(table: pa.Table, part: int, score: str) -> pl.DataFrame:
-    """For each row: id, source_id, part, row, and what decides among equals."""
-    frame = frame_of(table.select(list(COLUMNS)))
-    made = frame.select(pl.struct("source_id", "license", "made", "scores").struct.json_encode()).to_series()
+    """For each row: id, source_id, part, row, and what decides among equals; `table` has some kind's `columns_of`."""
+    frame = frame_of(table)
+    made = frame.select(pl.struct(pl.exclude("id")).struct.json_encode()).to_series()
     return frame.with_row_index("row").select(
         "id",
         "source_id",

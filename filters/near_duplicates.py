@@ -75,7 +75,7 @@ def _gathered(
         SetSpool(len(together)),
         0,
     )
-    for index, rows in _by_part(candidates.rows, starts):
+    for index, rows in by_part(candidates.rows, starts):
         found = candidate_rows(step, parts, index, kind, rows)
         frames.append(found.about)
         answers += found.answers
@@ -83,12 +83,13 @@ def _gathered(
             sets.put(part, batch[done : done + len(part)])
             done += len(part)
     about = pl.concat(frames).with_row_index("number").with_columns(answer=pl.Series(answer_codes(answers)))
-    ranks = in_order(about).select("number").with_row_index("rank")
+    # A question with an answer comes before one without, whatever its score.
+    ranks = in_order(about).sort(pl.col("answer") < 0, maintain_order=True).select("number").with_row_index("rank")
     source = pl.when(pl.col("source_id") == "").then(-1).otherwise(pl.col("source_id").rank("dense").cast(pl.Int64))
     return about.join(ranks, on="number", maintain_order="left").with_columns(source_code=source), sets
 
 
-def _by_part(rows: Rows, starts: Ints) -> Iterator[tuple[int, Ints]]:
+def by_part(rows: Rows, starts: Ints) -> Iterator[tuple[int, Ints]]:
     """Part -> those of its rows that are among some ascending row numbers."""
     cuts = np.searchsorted(rows, starts)
     for index in range(len(starts) - 1):

@@ -93,9 +93,9 @@ def judge(ranked: Any, places: Any, sets: Any, about: Any, limits: Any, found: A
     """Take rows best first; one goes when a kept row of its buckets is similar enough. Return the pairs measured.
 
     `ranked` has the rows best first; `places` the bounds and numbers of each row's buckets and how many buckets there
-    are; `sets` the hashes and bounds of the shingle sets; `about` source, answer, and whether a row is kept in any
-    case; `limits` the thresholds across and within sources. `found` is filled: the kept row in a row's place, or
-    `KEPT`, its similarity, and the root of the row's cluster, which all pairs above the limit join.
+    are; `sets` the hashes and bounds of the shingle sets; `about` source, answer (-1: none), and whether a row is kept
+    in any case; `limits` the thresholds across and within sources. `found` is filled: the kept row in a row's place,
+    or `KEPT`, its similarity, and the root of the row's cluster, which all pairs above the limit join.
     """
     bounds, numbers, buckets = places
     hashes, set_start, set_end = sets
@@ -121,7 +121,7 @@ def judge(ranked: Any, places: Any, sets: Any, about: Any, limits: Any, found: A
                 if seen[rival] == row:
                     continue
                 seen[rival] = row
-                if answer[row] != answer[rival]:
+                if answer[row] != answer[rival] and answer[row] >= 0 and answer[rival] >= 0:
                     continue
                 least = within if source[row] >= 0 and source[row] == source[rival] else across
                 like = similarity(hashes, set_start[row], set_end[row], set_start[rival], set_end[rival], least)

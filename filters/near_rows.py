@@ -15,9 +15,9 @@ import polars as pl
 import pyarrow as pa
 
 from filters import minhash_signature
-from filters.compared_text import COMPARED, answer_columns, answer_keys, compared_texts, read_columns
+from filters.compared_text import answer_columns, answer_keys, compared_columns, compared_texts, read_columns
 from filters.hashing import Hashes
-from filters.keep_order import COLUMNS, order_columns
+from filters.keep_order import columns_of, order_columns
 from filters.shingles import NotUtf8, Shingles, shingles
 from filters.text_buffer import Ints
 from mashbill.errors import InputError
@@ -42,7 +42,7 @@ def band_keys(step: MinhashDedup, parts: Parts, index: int, kind: type[Record]) 
     """The band keys of each row of a part, and how many shingles it has."""
     bands, rows = step.bands()
     keys, sizes = [np.zeros((0, bands), dtype=np.uint64)], [np.zeros(0, dtype=np.int64)]
-    table = read_columns(parts, index, COMPARED[kind], step.name)
+    table = read_columns(parts, index, compared_columns(kind), step.name)
     for part in shingles_of(step, table, kind, parts, index):
         made = minhash_signature.signatures(part, step.num_perm, step.seed)
         keys.append(minhash_signature.band_keys(made, bands, rows))
@@ -52,9 +52,9 @@ def band_keys(step: MinhashDedup, parts: Parts, index: int, kind: type[Record]) 
 
 def candidate_rows(step: MinhashDedup, parts: Parts, index: int, kind: type[Record], rows: Ints) -> CandidateRows:
     """What is known of some rows of a part."""
-    columns = (*COLUMNS, *COMPARED[kind], *answer_columns(kind))
+    columns = (*columns_of(kind), *compared_columns(kind), *answer_columns(kind))
     table = read_columns(parts, index, columns, step.name).take(pa.array(rows)).combine_chunks()
-    about = order_columns(table, index, step.score).with_columns(row=pl.Series(rows, dtype=pl.UInt32))
+    about = order_columns(table.select(list(columns_of(kind))), index, step.score).with_columns(row=pl.Series(rows, dtype=pl.UInt32))
     return CandidateRows(about, answer_keys(table, kind), list(shingles_of(step, table, kind, parts, index, rows)))
 
 

@@ -357,7 +357,7 @@ def reject_table(
     `record` column as JSON. `by` names the step row by row where several judged together.
     """
     names = schema_of(kind).names
-    text = pl.col("text") if "text" in names else pl.lit("")
+    text = pl.col("text").fill_null("") if "text" in names else pl.lit("")
     empty = pl.lit("")
     frame = rows.select(
         pl.col("id", "parents", "source_id", "source", "domain", "license", "made", "scores"),
