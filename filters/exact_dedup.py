@@ -94,8 +94,8 @@ class ExactDedup(DatasetStep[Record, Record]):
             rows = shared_buckets(spool, np.zeros(spool.rows, dtype=np.bool_)).rows
         frames, keys, answers = [pl.DataFrame(schema=ORDER_SCHEMA)], list[tuple[bytes, ...]](), list[frozenset[str]]()
         for index, some in by_part(rows, np.array(starts)):
-            columns = (*columns_of(kind), *answer_columns(kind))
-            table = read_columns(parts, index, columns, self.name).take(pa.array(some)).combine_chunks()
+            wanted = (*columns_of(kind), *answer_columns(kind))
+            table = read_columns(parts, index, wanted, self.name).take(pa.array(some)).combine_chunks()
             about = order_columns(table.select(list(columns_of(kind))), index, self.score)
             frames.append(about.with_columns(row=pl.Series(some, dtype=pl.UInt32)))
             keys += keys_of_part(parts, index, kind, self.name, some)

@@ -54,7 +54,9 @@ def candidate_rows(step: MinhashDedup, parts: Parts, index: int, kind: type[Reco
     """What is known of some rows of a part."""
     columns = (*columns_of(kind), *compared_columns(kind), *answer_columns(kind))
     table = read_columns(parts, index, columns, step.name).take(pa.array(rows)).combine_chunks()
-    about = order_columns(table.select(list(columns_of(kind))), index, step.score).with_columns(row=pl.Series(rows, dtype=pl.UInt32))
+    about = order_columns(table.select(list(columns_of(kind))), index, step.score).with_columns(
+        row=pl.Series(rows, dtype=pl.UInt32)
+    )
     return CandidateRows(about, answer_keys(table, kind), list(shingles_of(step, table, kind, parts, index, rows)))
 
 

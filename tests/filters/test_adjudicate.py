@@ -12,7 +12,7 @@ from filters.exact_dedup import ExactDedup
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.records import QA
 from tests.support.kernel import rejects_in, rows_of
-from tests.synth.rationale_helpers import run
+from tests.synth.rationale_helpers import in_turn, run
 
 
 def question(answer: str, asked: str = "Six times twelve?", **fields: Any) -> QA:
@@ -80,7 +80,7 @@ async def test_a_judge_may_hold_no_answer_right(tmp_path: Path) -> None:
 
 async def test_replies_that_cannot_be_used_are_no_votes(tmp_path: Path) -> None:
     for text in ("Hm.", json.dumps({"reason": "x", "answer": 9})):
-        made = await run(tmp_path / text[:1], Adjudicate(), ROWS, ScriptedEngine(lambda _, text=text: text))
+        made = await run(tmp_path / text[:1], Adjudicate(), ROWS, in_turn(text))
         assert {reject.reason for reject in rejects_in(made)} == {"undecided_conflict"}
         assert {reject.detail for reject in rejects_in(made)} == {"votes of 2: no usable reply"}
         assert all(reject.made.asks for reject in rejects_in(made))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from filters.compared_text import COMPARED
+from filters.compared_text import COMPARED, compared_columns
 from filters.exact_dedup import ExactDedup
 from filters.minhash_dedup import MinhashDedup
 from filters.repeated_lines import RepeatedLines
@@ -18,6 +18,7 @@ from mashbill.records import (
     QA,
     RECORD_TYPES,
     Constraint,
+    DatabaseTask,
     Document,
     Edge,
     Instruction,
@@ -25,6 +26,7 @@ from mashbill.records import (
     Preference,
     Rationale,
     Record,
+    Reject,
     Triple,
     to_table,
 )
@@ -90,7 +92,11 @@ TRIPLETS: list[tuple[type[Record], list[Record]]] = [
 
 
 def test_every_record_type_has_a_text_to_compare() -> None:
-    assert set(COMPARED) == set(RECORD_TYPES.values()) == {kind for kind, _ in TRIPLETS}
+    assert set(COMPARED) == {kind for kind, _ in TRIPLETS}
+    assert all(compared_columns(kind) for kind in RECORD_TYPES.values())
+    assert compared_columns(DatabaseTask) == COMPARED[Instruction]
+    with pytest.raises(BillError, match="Reject has no text to compare"):
+        compared_columns(Reject)
 
 
 @pytest.mark.parametrize("step", [ExactDedup(), MinhashDedup()])
@@ -175,17 +181,10 @@ STEPS: list[DatasetStep[Any, Any]] = [ExactDedup(), MinhashDedup(), RepeatedLine
 
 @pytest.mark.parametrize("step", STEPS)
 def test_empty_and_blank_and_null_texts_are_kept_or_copies(step: DatasetStep[Any, Any]) -> None:
-    rows = [
-        doc(""),
-        doc(" \n\t"),
-        doc("\u3000"),
-        doc("a\x00b"),
-        doc("مرحبا بالملح " * 9),
-        doc("製塩所は島にある。" * 9),
-    ]
+    texts = ["", " \n\t", "\u3000", "a\x00b", "مرحبا بالملح " * 9, "製塩所は島にある。" * 9]
+    rows = [doc(text) for text in texts]
     table = to_table([*rows, doc("null")], Document)
-    texts = pa.array([*[row.text for row in rows], None], pa.string())
-    table = table.set_column(table.schema.get_field_index("text"), "text", texts)
+    table = table.set_column(table.schema.get_field_index("text"), "text", pa.array([*texts, None], pa.string()))
     (made,) = step.run(MemoryParts([table]))
     assert made.kept.num_rows + made.rejects.num_rows == 7
     stays = {row["text"] for row in made.kept.to_pylist()}

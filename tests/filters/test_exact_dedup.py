@@ -76,7 +76,7 @@ def split(documents: list[Document], draw: random.Random) -> list[list[Document]
     return [shuffled[a:b] for a, b in zip([0, *cuts], [*cuts, len(documents)], strict=True)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows, st.randoms(use_true_random=False))
 def test_order_and_parts_do_not_matter_and_twice_is_once(documents: list[Document], draw: random.Random) -> None:
     step = ExactDedup(score="q")

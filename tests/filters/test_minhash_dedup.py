@@ -135,7 +135,7 @@ def tiny_megabytes() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_order_and_parts_do_not_matter_and_twice_is_once(seed: int, draw: random.Random) -> None:
     step, documents = MinhashDedup(score="q"), families(seed)

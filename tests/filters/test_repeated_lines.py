@@ -67,12 +67,11 @@ def test_what_was_taken_out_is_counted_by_its_words() -> None:
     assert second.noted["lines_removed"] == 1
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"), [({"documents": 1}, "repeated from 2"), ({"memory_mb": 0}, "memory_mb 0")]
-)
-def test_settings_that_make_no_sense_are_refused(fields: dict[str, int], message: str) -> None:
-    with pytest.raises(BillError, match=message):
-        RepeatedLines(**fields)  # type: ignore[arg-type]
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(BillError, match="repeated from 2"):
+        RepeatedLines(documents=1)
+    with pytest.raises(BillError, match="memory_mb 0"):
+        RepeatedLines(memory_mb=0)
 
 
 def test_no_parts() -> None:
@@ -84,7 +83,7 @@ lines = st.sampled_from([f"line number {number} of the salt guild" for number in
 documents = st.lists(st.lists(lines, max_size=5).map("\n".join), max_size=10)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents, st.booleans(), st.randoms(use_true_random=False))
 def test_order_and_parts_and_memory_do_not_matter(texts: list[str], keep: bool, draw: random.Random) -> None:
     rows = [doc(text, title=str(number)) for number, text in enumerate(texts)]
