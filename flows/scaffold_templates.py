@@ -196,6 +196,7 @@ streams:
   retold:
     from: documents
     generate:                    # mashbill ls generators
+      - prompt_injection         # documents that give orders to the model do not reach its prompt
       - rephrase:
           styles: [easy]
           min_words: 30

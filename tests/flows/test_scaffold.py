@@ -74,7 +74,7 @@ def test_a_new_bill_is_right_and_takes_a_step_of_ones_own(written: Path) -> None
     )
     (written / "own.yaml").write_text(own.replace("      - rephrase:", "      - ask_why\n      - rephrase:"), "utf-8")
     steps = read_bill(written / "own.yaml").streams["retold"].steps
-    assert steps[0].name == "ask_why"
+    assert steps[1].name == "ask_why"
 
 
 def test_a_bill_beside_documents_leaves_them_alone(tmp_path: Path) -> None:
