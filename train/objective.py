@@ -11,15 +11,18 @@ known from the plan. An objective that divides by itself would make the gradient
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
-from train.batches import Batch
-from train.losses import token_losses, weighted
+from train.batches import IGNORED, Batch
+from train.chunked_head import ChunkLoss, HeadLoss, Kernel, head_loss, head_of, hidden_alone, logit_loss
+from train.soft_loss import hard_loss
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,26 @@ class Objective(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a model has at the positions of a batch whose next token is learned, row after row."""
+
+    values: torch.Tensor
+    """(n, width), the last hidden states; (n, vocabulary), the logits, where the head does more than one product."""
+    labels: torch.Tensor
+    """(n,): the next token."""
+    weights: torch.Tensor | None
+    """(n,); None where all weigh 1."""
+    places: torch.Tensor
+    """(rows, length - 1), true at these positions."""
+
+    def spread(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Numbers by position as (rows, length - 1), 0 elsewhere."""
+        whole = numbers.new_zeros(self.places.shape)
+        whole[self.places] = numbers
+        return whole
+
+
 class NextToken:
     """Cross-entropy of the next token, of whole texts or, with weights, of completions.
 
@@ -65,15 +88,37 @@ class NextToken:
     """
 
     parts: Sequence[str] = ()
+    head: nn.Linear | None = None
 
     def attach(self, model: PreTrainedModel) -> None:
-        """Nothing is trained but the model."""
+        """Find out how the model's head is; nothing is added to it."""
+        self.head = head_of(model)
 
     def detach(self, model: PreTrainedModel) -> None:
         """Nothing was added."""
 
+    def learned(self, model: PreTrainedModel, batch: Batch) -> Learned:
+        """The model's hidden states, or logits, where something is learned."""
+        with contextlib.nullcontext() if self.head is None else hidden_alone(self.head):
+            values = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
+        places = batch.labels[:, 1:] != IGNORED
+        weights = None if batch.weights is None else batch.weights[:, 1:][places]
+        return Learned(values[:, :-1][places], batch.labels[:, 1:][places], weights, places)
+
+    def loss_of(self, learned: Learned, kernel: Kernel) -> HeadLoss:
+        """The loss that a kernel makes of logits."""
+        if self.head is None:
+            return logit_loss(learned.values, kernel, weights=learned.weights)
+        bias = self.head.bias
+        return head_loss(learned.values, self.head.weight, kernel, bias=bias, weights=learned.weights)
+
     def __call__(self, model: PreTrainedModel, batch: Batch, step: int) -> BatchLoss:
         """The loss of a micro-batch; the same at any step."""
-        logits = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
-        losses = weighted(token_losses(logits, batch.labels), batch.weights)
-        return BatchLoss(losses.sum(), losses.detach())
+        learned = self.learned(model, batch)
+
+        def kernel(logits: torch.Tensor, rows: slice) -> ChunkLoss:
+            found = hard_loss(logits, learned.labels[rows])
+            return ChunkLoss(found.losses, found.gradient)
+
+        found = self.loss_of(learned, kernel)
+        return BatchLoss(found.total, learned.spread(found.losses))

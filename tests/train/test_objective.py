@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, Gemma2Config, PreTrainedModel
 
 from train.batches import IGNORED, Batch, PlanReader
+from train.chunked_head import head_of
 from train.hardware import Hardware
 from train.loop import Loop
+from train.losses import token_losses
 from train.objective import BatchLoss, NextToken
 from train.recipe import StudentSpec, TrainRecipe
 from train.student import load_student
@@ -75,3 +77,30 @@ def test_what_an_objective_attaches_is_trained_and_can_be_taken_away(tiny: Stude
     assert not torch.equal(before, loop.model.shift.weight)
     objective.detach(loop.model)
     assert set(loop.model.state_dict()) == set(load_student(tiny).model.state_dict())
+
+
+def capped(context: int = 64) -> PreTrainedModel:
+    """A Gemma 2 of a few weights: its logits are capped, so they are no plain product."""
+    config = Gemma2Config(
+        vocab_size=258, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=8, final_logit_softcapping=0.05, max_position_embeddings=context,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])
+def test_the_loss_of_any_head_is_that_of_its_logits(kind: str, tiny: StudentSpec, plan_dir: Path) -> None:
+    model = load_student(tiny).model if kind == "llama" else capped()
+    assert (head_of(model) is None) == (kind == "gemma2")
+    batch = PlanReader(plan_dir).batch([0, 1, 2])
+    objective = NextToken()
+    objective.attach(model)
+    found = objective(model, batch, 0)
+    logits = model(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False).logits
+    expected = token_losses(logits, batch.labels)
+    torch.testing.assert_close(found.losses, expected.detach(), rtol=1e-5, atol=1e-6)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    ours, theirs = (torch.autograd.grad(total, weights) for total in (found.total, expected.sum()))
+    for one, two in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
