@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ import torch
 from mashbill.errors import StoreError
 from train.plan import PLAN, TOKENS
 from train.plan_manifest import PlanManifest
+from train.teacher_reader import Piece, TeacherArrays, TeacherReader
 from train.token_store import TokenStore
 
 IGNORED = -100
@@ -36,6 +37,31 @@ IGNORED = -100
 
 Array = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TeacherRows:
+    """What a teacher said at the n positions whose next token is learned, row after row (`train.soft_loss`)."""
+
+    ids: torch.Tensor
+    shares: torch.Tensor
+    tail: torch.Tensor | None
+    scored: torch.Tensor
+    """(n,), bool: false where no teacher was asked."""
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> TeacherRows:
+        """The same on a device."""
+        tail = None if self.tail is None else self.tail.to(device, non_blocking=non_blocking)
+        ids, shares, scored = (
+            one.to(device, non_blocking=non_blocking) for one in (self.ids, self.shares, self.scored)
+        )
+        return TeacherRows(ids, shares, tail, scored)
+
+    @classmethod
+    def of(cls, arrays: TeacherArrays) -> TeacherRows:
+        """From numpy's arrays, without a copy."""
+        tail = None if arrays.tail is None else torch.from_numpy(arrays.tail)
+        return cls(torch.from_numpy(arrays.ids), torch.from_numpy(arrays.shares), tail, torch.from_numpy(arrays.scored))
 
 
 @dataclass(frozen=True)
@@ -51,6 +77,8 @@ class Batch:
     """Supervised only: for the loss by view."""
     weights: torch.Tensor | None = None
     """Supervised only, float32; without them every label weighs 1."""
+    teacher: TeacherRows | None = None
+    """What a teacher said where something is learned; only where its columns are read."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -71,6 +99,9 @@ class Segment(NamedTuple):
 
 class PlanReader:
     """A finished plan, read by row."""
+
+    teacher: TeacherReader | None = None
+    """Set it, and batches have what a teacher said of their tokens."""
 
     def __init__(self, plan_dir: Path) -> None:
         self.manifest = PlanManifest.read(plan_dir)
@@ -170,6 +201,7 @@ class PlanReader:
         ids, positions, streams, domains = (np.zeros(shape, np.int64) for _ in range(4))
         labels = np.full(shape, IGNORED, np.int64)
         supervised = None if self._weight is None else (np.zeros(shape, np.int64), np.zeros(shape, np.float32))
+        pieces: list[Piece] = []
         for line, row in enumerate(rows):
             at = 0
             for segment in range(self._offsets[row], self._offsets[row + 1]) if row is not None else ():
@@ -180,6 +212,8 @@ class PlanReader:
                 given = int(self._given[segment])
                 learned = slice(at + given, at + length)
                 labels[line, learned] = ids[line, learned]
+                # A teacher says what comes next, so its positions are those of the labels, one earlier.
+                pieces.append(Piece(number, start + given - 1, length - given))
                 positions[line, span] = np.arange(length)
                 streams[line, span], domains[line, span] = self._stream[number], self._domain[number]
                 if supervised is not None and self._weight is not None:
@@ -188,5 +222,15 @@ class PlanReader:
                     weights[line, learned] = self._weight[segment] / (length - given)
                 at += length
             positions[line, at:] = np.arange(shape[1] - at)
-        tensors = (torch.from_numpy(array) for array in (ids, positions, labels, streams, domains, *(supervised or ())))
-        return Batch(*tensors)
+        made: dict[str, Any] = {
+            "input_ids": ids,
+            "position_ids": positions,
+            "labels": labels,
+            "stream": streams,
+            "domain": domains,
+        }
+        if supervised is not None:
+            made |= {"view": supervised[0], "weights": supervised[1]}
+        tensors: dict[str, Any] = {name: torch.from_numpy(array) for name, array in made.items()}
+        taught = None if self.teacher is None else TeacherRows.of(self.teacher.arrays(pieces))
+        return Batch(**tensors, teacher=taught)

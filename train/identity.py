@@ -12,6 +12,7 @@ from pathlib import Path
 from mashbill.errors import InputError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import file_digest
+from train.distill_spec import Distill
 from train.plan_manifest import PlanManifest
 from train.recipe import BYTES, Lora, StudentSpec, TrainRecipe
 
@@ -88,12 +89,32 @@ def has_chat_template(spec: StudentSpec) -> bool:
     return config.is_file() and "chat_template" in json.loads(config.read_bytes())
 
 
+def teacher_identity(spec: Distill, student: StudentSpec) -> str:
+    """The hash of the teacher's weights; what a served one is called."""
+    teacher = spec.teacher
+    return fingerprint({"served": teacher.served}) if teacher.endpoint else student_identity(teacher.spec(student))
+
+
+def distill_identity(spec: Distill, student: StudentSpec) -> str:
+    """The hash of all that is learned from a teacher."""
+    return fingerprint((spec, teacher_identity(spec, student)))
+
+
 def run_identity(
-    manifest: PlanManifest, student: StudentSpec, recipe: TrainRecipe, lora: Lora | None = None, start: str = ""
+    manifest: PlanManifest,
+    student: StudentSpec,
+    recipe: TrainRecipe,
+    lora: Lora | None = None,
+    start: str = "",
+    distill: Distill | None = None,
 ) -> dict[str, str]:
     """What a checkpoint must agree with, part by part, so that a refusal can say which part differs."""
     whole = {"plan": manifest.hash, "student": student_identity(student), "recipe": fingerprint(recipe)}
-    also = {"lora": "" if lora is None else fingerprint(lora), "start": start}
+    also = {
+        "lora": "" if lora is None else fingerprint(lora),
+        "start": start,
+        "distill": "" if distill is None else distill_identity(distill, student),
+    }
     return whole | {name: value for name, value in also.items() if value}
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from train.distill_spec import Distill
 from train.plan_manifest import CurriculumPart, PlanManifest
 from train.recipe import Lora, StudentSpec, TrainRecipe
 from train.result import TrainResult
@@ -69,6 +70,7 @@ def model_card(
     license: str = "",
     base_repo: str = "",
     lora: Lora | None = None,
+    distill: Distill | None = None,
 ) -> str:
     """The card as Markdown.
 
@@ -82,6 +84,7 @@ def model_card(
         _lineage(result, manifest, student, dataset, data),
         "## Data\n\n" + _streams(manifest),
         *([] if manifest.supervised is None else ["## What it was taught\n\n" + taught(manifest)]),
+        *([] if distill is None else ["## Its teacher\n\n" + _teacher(result, distill)]),
         "## Recipe\n\n" + _recipe(manifest, recipe, lora),
         "## Training\n\n" + _training(result),
         "## Evaluation\n\n" + (_table(EVALUATION, evaluation) if evaluation else NOT_EVALUATED),
@@ -153,6 +156,36 @@ def _curriculum(part: CurriculumPart) -> str:
 def _lora(lora: Lora) -> dict[str, object]:
     fields = {f"lora_{name}": value for name, value in dataclasses.asdict(lora).items()}
     return fields | {"lora_targets": ", ".join(lora.targets) or "every linear layer but the head"}
+
+
+def _teacher(result: TrainResult, distill: Distill) -> str:
+    teacher = distill.teacher
+    who = (
+        teacher.served
+        or teacher.model
+        or ("the student before training" if teacher.base else str(teacher.path.name if teacher.path else ""))
+    )
+    how = {
+        "top_k": f"its {distill.k} likeliest tokens and the mass of all others, stored",
+        "sampled": f"{distill.draws} draws from its distribution, stored",
+        "live": f"its whole distribution, beside the student ({distill.divergence})",
+    }
+    rows = [
+        ("teacher", who),
+        ("what it said", how[distill.encoding]),
+        ("computed in", teacher.dtype),
+        ("weight of the teacher", f"{distill.weight}; the text has the rest"),
+        ("temperature", f"{distill.temperature}"),
+        ("streams", ", ".join(distill.streams) or "all"),
+        *([("true token exchanged with its first choice", "yes")] if distill.swap else []),
+        *(
+            []
+            if distill.generic is None
+            else [("first stage", f"hidden states, {distill.generic.share:.0%} of the steps")]
+        ),
+        ("teaching", f"`{result.run['distill']}`"),
+    ]
+    return _table(("what", "which"), rows)
 
 
 def _training(result: TrainResult) -> str:

@@ -19,12 +19,13 @@ import contextlib
 import shutil
 import statistics
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from mashbill.errors import BillError, StoreError
 from mashbill.fingerprint import fingerprint
 from mashbill.store import write_bytes
+from train.distill_spec import Distill, Teaching
 from train.hardware import Hardware
 from train.identity import run_identity
 from train.metrics import MetricsFile, read_metrics
@@ -57,22 +58,25 @@ def train_student(
     lora: Lora | None = None,
     start: TrainResult | None = None,
     stopping: Callable[[], bool] | None = None,
+    distill: Distill | None = None,
+    columns: Mapping[str, Path] | None = None,
 ) -> TrainResult:
     """Train a student on a plan, or go on where a killed run stopped.
 
     The plan says whether it is continued pretraining on texts or supervised tuning; `lora` trains low-rank updates in
-    place of all weights. `dataset` is the fingerprint of the data set that the plan was made from, for the model card.
-    `progress` gets each line of the metrics with the number of `steps` in all. `start` is a finished run to go on from
-    with its weights and its optimiser, on another plan. When `stopping` says so, or on SIGTERM, the step it is at is
-    finished and stored.
+    place of all weights. `distill` says what is learned from a teacher, and `columns` where the stored signals of each
+    stream lie (`train.teacher_store`). `dataset` is the fingerprint of the data set that the plan was made from, for
+    the model card. `progress` gets each line of the metrics with the number of `steps` in all. `start` is a finished
+    run to go on from with its weights and its optimiser, on another plan. When `stopping` says so, or on SIGTERM, the
+    step it is at is finished and stored.
 
     Raises:
         Interrupted: when it was asked to stop; called again it goes on from there.
         StoreError: when the plan is unfinished, or `out` holds another run.
-        BillError: when the plan was made with another tokenizer than the student's.
+        BillError: when the plan, or a teacher, was made with another tokenizer than the student's.
     """
     manifest = PlanManifest.read(plan_dir)
-    run = run_identity(manifest, student, recipe, lora, start.fingerprint if start else "")
+    run = run_identity(manifest, student, recipe, lora, start.fingerprint if start else "", distill)
     finished = TrainResult.read(out, run)
     if finished:
         return finished
@@ -88,8 +92,9 @@ def train_student(
 
         attach(loaded.model, lora)
         trained = trained_count(loaded.model)
+    taught = None if distill is None else Teaching(distill, student, columns or {})
     with asked_to_stop(stopping) as stop:
-        weights = _train(plan_dir, loaded, recipe, hardware, out, run, world, progress, start, stop)
+        weights = _train(plan_dir, loaded, recipe, hardware, out, run, world, taught, progress, start, stop)
     if world.first:
         if lora is not None and weights is not None:
             loaded = _merged(student, manifest, hardware, lora, weights, out)
@@ -97,7 +102,7 @@ def train_student(
         _save_model(loaded, out, weights, manifest)
     result = _summary(out, manifest, run, student.name, parameters, trained)
     if world.first:
-        card = model_card(result, manifest, student, recipe, dataset=dataset, lora=lora)
+        card = model_card(result, manifest, student, recipe, dataset=dataset, lora=lora, distill=distill)
         write_bytes(result.model_dir / CARD, card.encode())
         result.write()
     return result
@@ -144,6 +149,7 @@ def _train(
     out: Path,
     run: dict[str, str],
     world: World,
+    taught: Teaching | None,
     progress: Callable[[dict[str, object]], None] | None,
     start: TrainResult | None,
     stopping: Callable[[], bool],
@@ -153,10 +159,13 @@ def _train(
     from train.checkpoint import Checkpoints, frozen
     from train.loop import Loop, pick_device, run_loop
     from train.shard import gathered, joined
+    from train.teaching import objective_of
 
     checkpoints = Checkpoints(out / CHECKPOINTS, run, keep=hardware.keep_checkpoints)
     with joined(world, pick_device(hardware, world)):
-        loop = Loop(student.model, PlanReader(plan_dir), recipe, hardware, world)
+        reader = PlanReader(plan_dir)
+        objective = objective_of(taught, reader, student, hardware, pick_device(hardware, world))
+        loop = Loop(student.model, reader, recipe, hardware, world, objective)
         done = checkpoints.restore(loop.model, loop.optimiser, loop.average)
         if start is not None and not done:
             before = Checkpoints(start.out / CHECKPOINTS, start.run)
@@ -167,6 +176,7 @@ def _train(
             run_loop(loop, checkpoints, metrics, first=done, progress=progress, stopping=stopping)
         if loop.average is not None:
             loop.average.put_in()
+        objective.detach(student.model)
         if frozen(student.model):
             from train.adapter import trained_weights
 
