@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cells_cli import cells
 from flows.exemplars_cli import exemplars_app
 from flows.exits import Exits
 from flows.kg_cli import kg_app
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(kg_app, name="kg")
 app.add_typer(exemplars_app, name="exemplars")
 app.add_typer(tcia_app, name="tcia")
+app.command("cells")(cells)
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
 Root = Annotated[

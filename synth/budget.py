@@ -254,16 +254,16 @@ def _non_stem_floor(cells: list[Cell], spec: BudgetSpec) -> int:
 
 def _notes(cells: list[Cell], unlabelled: int, held_out: bool, spec: BudgetSpec) -> Iterable[str]:
     if unlabelled:
-        yield f"{unlabelled:,} rows have no discipline or no difficulty and count in no cell"
+        yield f"rows without discipline or difficulty, which count in no cell: {unlabelled:,}"
     tried = [one for one in cells if one.probed]
     if not tried:
         yield "no row was tried by a student, so the budget follows the priors alone"
     elif not held_out:
         yield "every row was tried and none is held out: the student is measured on what is written from"
     elif untried := [one for one in cells if one.seeds and not one.probed]:
-        yield f"{len(untried)} cells were not tried and count as of overall accuracy: {_named(untried)}"
+        yield f"not tried, and taken to be of overall accuracy: {_named(untried)}"
     if empty := [one for one in cells if not one.seeds]:
-        yield f"{len(empty)} cells have no seed to write from and get nothing: {_named(empty)}"
+        yield f"no seed to write from, so nothing is written: {_named(empty)}"
     if tried and spec.by == "weakness" and all(one.accuracy == 1 for one in tried):
         yield "the student got everything right: there is no weakness to follow, only the priors"
     if tried and spec.by == "weakness" and all(one.accuracy == 0 for one in tried):

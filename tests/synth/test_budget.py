@@ -91,14 +91,14 @@ def test_a_cell_that_nobody_tried_counts_as_of_overall_accuracy_and_is_named() -
     assert law.accuracy is None
     # Overall 5 of 10 were right, so it counts as humanities does.
     assert abs(law.budget - shares(budget)["humanities", 2]) <= 1
-    assert budget.notes == ("1 cells were not tried and count as of overall accuracy: law 3",)
+    assert budget.notes == ("not tried, and taken to be of overall accuracy: law 3",)
 
 
 def test_a_cell_without_a_seed_gets_nothing_and_is_named() -> None:
     budget = made(PLAIN, WEAK, STRONG, OTHER, cell("law", 3, seeds=0, rates=[0.0]))
     assert shares(budget)["law", 3] == 0
     assert sum(shares(budget).values()) == 200
-    assert budget.notes == ("1 cells have no seed to write from and get nothing: law 3",)
+    assert budget.notes == ("no seed to write from, so nothing is written: law 3",)
 
 
 def test_where_every_row_was_tried_every_row_is_a_seed_and_the_budget_says_so() -> None:
@@ -132,7 +132,7 @@ def test_cells_can_be_sub_fields() -> None:
 def test_rows_without_labels_are_counted() -> None:
     bare = QA.new(question="What?", answer="That.")
     budget = made(PLAIN, WEAK, STRONG, OTHER, [bare, dataclasses.replace(seed("law", 1, 1), difficulty=None)])
-    assert budget.notes == ("2 rows have no discipline or no difficulty and count in no cell",)
+    assert budget.notes == ("rows without discipline or difficulty, which count in no cell: 2",)
     assert budget.cell_of("mathematics/algebra", 4) == ("mathematics", 4)
     assert budget.cell_of("law", None) == ("law", 0)
 
