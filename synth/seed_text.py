@@ -77,15 +77,6 @@ def question_key(qa: QA) -> tuple[str, ...]:
     return (" ".join(words(qa.context)), " ".join(words(qa.question)) or qa.question, *options)
 
 
-def same_answer(one: str, other: str) -> bool:
-    """Whether two gold answers say the same, as words or as numbers.
-
-    >>> same_answer("The Salt Guild.", "salt guild"), same_answer("1,200", "1200.0"), same_answer("12", "13")
-    (True, True, False)
-    """
-    return matcher("exact").compare(one, other).same or matcher("numeric").compare(one, other).same
-
-
 def _split(question: str) -> tuple[str, tuple[str, ...]]:
     """The question without the options that stand below it, one a line and lettered from A on."""
     lines = [line for line in question.split("\n") if line]

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filters.exact_dedup import ExactDedup
 from mashbill.errors import BadReply
+from mashbill.execute import execute
 from mashbill.records import QA, Instruction, Record
+from mashbill.runtime import Runtime
 from mashbill.store import Stored
 from synth.generators.instruction_questions import InstructionQuestions
 from synth.generators.question_seeds import QuestionSeeds
@@ -82,37 +85,23 @@ async def test_what_cannot_be_a_seed_is_rejected_with_its_reason(tmp_path: Path)
     assert all(one.record for one in rejects_in(made))
 
 
-async def test_questions_that_are_answered_differently_all_go(tmp_path: Path) -> None:
+async def test_made_alike_questions_from_two_files_are_seen_to_repeat_and_to_contradict(tmp_path: Path) -> None:
     rows = [
         qa("Who pays?", "Ora", source="a"),
-        qa("1. who pays", "the guild", source="b"),
-        qa("How many bags?", "1,200"),
-        qa("How many bags?", "1200.0"),
+        qa("1. Who pays?", "the guild", source="b"),
+        qa("Q: Which burns?\nA) salt\nB) oil", "B"),
+        qa("Which burns?", "oil", ("salt", "oil")),
         qa("Who sings?", "Perrick"),
-        qa("Who pays?", "Ora", context="Told by Perrick."),
     ]
-    made = await seeds(tmp_path, *rows, part_rows=2)
-    assert count_reasons(made) == {"contradicting_answers": 2, "repeated_question": 1}
-    assert sorted(one.question for one in rows_of(made)) == ["How many bags?", "Who pays?", "Who sings?"]
-    said = {one.detail for one in rejects_in(made) if one.reason == "contradicting_answers"}
-    assert said == {"answered 'Ora' and 'the guild'; nobody can say which holds"}
+    alike = await seeds(tmp_path, *rows, part_rows=2)
+    made = await execute(ExactDedup(), alike, Runtime(root=tmp_path))
+    assert count_reasons(made) == {"conflicting_answers": 2, "exact_duplicate": 1}
+    assert sorted(one.question for one in rows_of(made)) == ["Which burns?", "Who sings?"]
 
 
-async def test_the_same_question_with_other_options_is_another_question(tmp_path: Path) -> None:
-    made = await seeds(tmp_path, qa("Which burns?", "oil", ("oil", "salt")), qa("Which burns?", "tar", ("tar", "salt")))
-    assert len(rows_of(made)) == 2
-    again = await seeds(tmp_path / "b", qa("Which?", "oil", ("oil", "salt")), qa("Which?", "oil", ("salt", "oil")))
-    assert count_reasons(again) == {"repeated_question": 1}
-
-
-async def test_each_rule_can_be_left_out(tmp_path: Path) -> None:
-    rows = [qa("Who pays?", ""), qa("Who sings?", "a"), qa("Who sings?", "b"), qa("Who sails?", "c", source="x")]
-    step = QuestionSeeds(need_answer=False, contradictions=False, repeats=False)
-    assert len(rows_of(await seeds(tmp_path, *rows, step=step))) == 4
-    unanswered = await seeds(
-        tmp_path / "b", qa("Who pays?", ""), qa("Who pays?", "Ora"), step=QuestionSeeds(need_answer=False)
-    )
-    assert count_reasons(unanswered) == {"repeated_question": 1}
+async def test_questions_without_an_answer_can_be_let_through(tmp_path: Path) -> None:
+    step = QuestionSeeds(need_answer=False)
+    assert [row.answer for row in rows_of(await seeds(tmp_path, qa("Who pays?", ""), step=step))] == [""]
 
 
 async def test_instructions_with_short_responses_are_questions(tmp_path: Path) -> None:
