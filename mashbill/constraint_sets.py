@@ -6,6 +6,7 @@ set. A set, and not a list: an instruction that gives its requirements in anothe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from mashbill.records import Constraint
@@ -35,6 +36,7 @@ SetKey = frozenset[str]
 """A set of constraints as it is compared: the keys of its members."""
 
 
+@functools.lru_cache(maxsize=65_536)
 def constraint_key(text: str) -> str:
     """What two wordings of one constraint have in common: their words, in order, without case and punctuation.
 

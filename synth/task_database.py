@@ -12,6 +12,7 @@ task types alone (`synth.type_clusters`).
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class TypeIndex:
         return cls(names, clusters, tuple(found["len"]), rows, str(embedders[0]))
 
 
+@functools.lru_cache(maxsize=65_536)
 def type_key(task_type: str) -> str:
     """A task type as it is counted and compared.
 
