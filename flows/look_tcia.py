@@ -96,13 +96,13 @@ def render_hops(place: Path) -> None:
     heads = ("hop", "sets", "sampled", "new", *(f"{name} accepted" for name in OPERATIONS))
     rows = (
         (
-            hop,
+            number(one["hop"]),
             number(one["sets"]),
             number(one["sampled"]),
             _share(one["unique_ratio"]),
             *(f"{one[name]['accepted']:,} of {one[name]['tried']:,}" for name in OPERATIONS),
         )
-        for hop, one in notes["hops"].items()
+        for one in notes["hops"]
     )
     out.print(grid(heads, rows, right=heads))
 

@@ -2,8 +2,8 @@
 
 ::
 
-    {"hops": {"1": {"sets": 24, "sampled": 17, "unique_ratio": 0.8, "add": {"tried": 10, "accepted": 9, "acceptance":
-     0.9, "present": 1}, …}}, "pool_tasks": {"least": 20, "most": 20}, "ended": {"queue_full": 1}, …}
+    {"hops": [{"hop": 1, "sets": 24, "sampled": 17, "unique_ratio": 0.8, "add": {"tried": 10, "accepted": 9,
+     "acceptance": 0.9, "present": 1}, …}, …], "pool_tasks": {"least": 20, "most": 20}, "ended": {"queue_full": 1}, …}
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def search_report(made: Stored) -> dict[str, Any]:
         "ended": ended,
         "pool_tasks": _range(rows, "pool_tasks"),
         "pool_constraints": _range(rows, "pool_constraints"),
-        "hops": {str(hop): _hop(counts, hop, sampled[hop]) for hop in hops},
+        "hops": [_hop(counts, hop, sampled[hop]) for hop in hops],
     }
 
 
@@ -50,6 +50,7 @@ def _hop(counts: Mapping[str, int], hop: int, sampled: int) -> dict[str, Any]:
     by_name = {name: _operation(counts, f"hop {hop} {name} ") for name in OPERATIONS}
     new, again = (sum(one.get(outcome, 0) for one in by_name.values()) for outcome in (NEW, AGAIN))
     return {
+        "hop": hop,
         "sets": new,
         "sampled": sampled,
         "unique_ratio": round(new / (new + again), 4) if new + again else None,

@@ -94,13 +94,14 @@ async def test_the_notes_tell_sets_uniqueness_and_acceptance_by_hop(tmp_path: Pa
     assert notes["ended"] == {"queue_full": 1}
     assert notes["pool_tasks"] == {"least": 9, "most": 9}
     assert notes["pool_constraints"] == {"least": 11, "most": 11}
-    by_hop = notes["hops"]
+    by_hop = {one["hop"]: one for one in notes["hops"]}
+    assert list(by_hop) == sorted(by_hop)
     assert sum(one["sets"] for one in by_hop.values()) == notes["sets_found"] > 150
     assert sum(one["sampled"] for one in by_hop.values()) == 60
     assert {hop: one["sampled"] for hop, one in by_hop.items() if one["sampled"]} == {
-        str(hop): count for hop, count in Counter(row.hop for row in rows_of(made)).items()
+        hop: count for hop, count in Counter(row.hop for row in rows_of(made)).items()
     }
-    first = by_hop["1"]
+    first = by_hop[1]
     assert first["add"]["tried"] == first["remove"]["tried"] == 4
     tried = sum(one[name]["tried"] for one in by_hop.values() for name in ("add", "remove", "replace"))
     assert tried == notes["sets_taken"] * 12
