@@ -142,13 +142,15 @@ async def test_blank_rows_and_missing_marks_are_neither_good_nor_learnt_from(tmp
 async def test_a_proxy_that_does_not_agree_stops_the_run(tmp_path: Path) -> None:
     said = r"the proxy of label does not do what the judge does: on (2\d|30) held-out rows .* least_kappa wants 0.4"
     with pytest.raises(ProxyError, match=said):
-        await judged(STEP, store(tmp_path / "a", corpus(400)), scripted(lambda text: {"label": _coin(text)}))
+        await judged(
+            STEP, store(tmp_path / "a", corpus(200), part_rows=200), scripted(lambda text: {"label": _coin(text)})
+        )
     with pytest.raises(ProxyError, match="label of the rubric label: 150 judged rows have 1 label"):
-        await judged(STEP, store(tmp_path / "b", corpus(400)), scripted(lambda text: {"label": "yes"}))
+        await judged(STEP, store(tmp_path / "b", corpus(200), part_rows=200), scripted(lambda text: {"label": "yes"}))
     marks = {"substance": 5, "clarity": 5, "soundness": 5}
     loose = ProxyJudge(rubric="document", sample=100)
     with pytest.raises(ProxyError, match="no dimension of document can be learnt: the judge marked all 100 rows alike"):
-        await judged(loose, store(tmp_path / "c", corpus(400)), scripted(lambda text: marks))
+        await judged(loose, store(tmp_path / "c", corpus(200), part_rows=200), scripted(lambda text: marks))
 
 
 def _coin(material: str) -> str:
@@ -164,9 +166,9 @@ async def test_the_same_rows_in_other_parts_are_decided_alike(tmp_path: Path) ->
 
 async def test_a_second_run_pays_nothing_and_writes_the_same_bytes(tmp_path: Path) -> None:
     rows, engine = corpus(300, mixed=0.2), scripted(on_salt)
-    first = await judged(STEP, store(tmp_path / "a", rows), engine, ledger=tmp_path / "ledger.sqlite")
+    first = await judged(STEP, store(tmp_path / "a", rows, part_rows=100), engine, ledger=tmp_path / "ledger.sqlite")
     paid = len(engine.seen)
-    again = await judged(STEP, store(tmp_path / "b", rows), engine, ledger=tmp_path / "ledger.sqlite")
+    again = await judged(STEP, store(tmp_path / "b", rows, part_rows=100), engine, ledger=tmp_path / "ledger.sqlite")
     assert len(engine.seen) == paid
     assert bytes_of(first.path) == bytes_of(again.path)
 
