@@ -19,6 +19,7 @@ import typer
 from flows.cells_cli import cells
 from flows.exemplars_cli import exemplars_app
 from flows.exits import Exits
+from flows.judge_cli import judge_app
 from flows.kg_cli import kg_app
 from flows.tcia_cli import tcia_app
 
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(kg_app, name="kg")
+app.add_typer(judge_app, name="judge")
 app.add_typer(exemplars_app, name="exemplars")
 app.add_typer(tcia_app, name="tcia")
 app.command("cells")(cells)
