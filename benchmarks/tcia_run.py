@@ -1,7 +1,7 @@
 """One arm of the benchmark of task-centric instructions: its rows through the real steps, its plan, its student.
 
 ``("tcia", seed 0)`` -> 400 sets of constraints through `TCIA` with a scripted teacher -> a supervised plan with a fifth
-of general tasks as replay -> a Llama of 0.5M weights -> what it writes to instructions with constraints kept back.
+of general tasks as replay -> a Llama of 0.4M weights -> what it writes to instructions with constraints kept back.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def run(arm: Arm, questions: int) -> ArmResult:
     rows = [row for table in stored for row in from_table(table, Instruction)]
     _plan(arm, stored)
     reader = PlanReader(arm.store / "plan")
-    scratch = Scratch(layers=3, width=128, heads=4, mlp_width=384, seed=arm.seed)
+    scratch = Scratch(layers=2, width=128, heads=4, mlp_width=384, seed=arm.seed)
     student = load_student(StudentSpec(scratch=scratch, tokenizer=arm.store / "tokenizer"), context=SEQUENCE)
     recipe = TrainRecipe(learning_rate=2e-3, warmup_share=0.05)
     loop = Loop(student.model, reader, recipe, Hardware(device="cpu", micro_batch=ROWS))
