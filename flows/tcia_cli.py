@@ -3,6 +3,7 @@
     $ mashbill tcia types instruction_database
     $ mashbill tcia show instruction_database "meeting summary"
     $ mashbill tcia hops constraint_search
+    $ mashbill tcia report minutes=best_response evolved=on_task/5f0c --database instruction_database
 
 Nothing heavy is imported here: each command imports what it needs.
 """
@@ -77,6 +78,39 @@ def hops(
     from flows.look_tcia import render_hops
 
     render_hops(_place(search, root))
+
+
+@tcia_app.command()
+def report(
+    arms: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ARM...",
+            help="Finished steps of instructions, each as NAME=STEP, or a release, whose streams are the arms.",
+            show_default=False,
+        ),
+    ],
+    database: Annotated[
+        str, typer.Option("--database", metavar="DATABASE", help="For on task by centroid.", show_default=False)
+    ] = "",
+    embedder: Annotated[
+        str,
+        typer.Option(
+            "--embedder", metavar="NAME", help="Whose vectors [the database's, or hashed_ngrams].", show_default=False
+        ),
+    ] = "",
+    most: Annotated[int, typer.Option("--most", min=2, help="Instructions compared of an arm at a hop.")] = 500,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where report.md, .json and .png go.")] = Path(
+        "tcia-report"
+    ),
+    root: RootOption = None,
+) -> None:
+    """Compare arms hop by hop, diversity and on task, with what each step kept and why it lost the rest."""
+    from flows.cli import settings_of
+    from flows.tcia_report import tcia_report
+
+    place = settings_of(root).root
+    typer.echo(tcia_report(arms, place, database=database, embedder=embedder, out=to, most=most), nl=False)
 
 
 def _place(said: str, root: Path | None) -> Path:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.tcia_report import arms_of, tcia_report
 from mashbill.errors import InputError, StoreError
 from mashbill.records import Document
+from mashbill.release import ReleasePlan, publish
+from mashbill.store import Stored
 from synth.generators.best_response import BestResponse
 from synth.generators.compose_instruction import ComposeInstruction
 from synth.generators.evolve_instruction import EvolveInstruction
@@ -15,6 +20,7 @@ from synth.generators.fixed_instruction import FixedInstruction
 from synth.generators.on_task import OnTask
 from synth.generators.pair_contexts import PairContexts
 from tests.support.kernel import store
+from tests.synth.hop_rows import task
 from tests.synth.rationale_helpers import Script
 from tests.synth.tcia_run import run_chain
 from tests.synth.tcia_teacher import BULLETS, FRENCH, PLACE, TONE, checks, searched, spoilt
@@ -78,3 +84,41 @@ async def test_arms_are_steps_of_instructions_with_names_of_their_own(tmp_path: 
     bare = store(tmp_path / "bare", [searched(TONE)])
     with pytest.raises(InputError, match="none of a has an instruction with a text"):
         tcia_report([f"a={bare.path}"], tmp_path, out=tmp_path / "report")
+
+
+async def test_the_streams_of_a_release_are_arms(tmp_path: Path) -> None:
+    last = Stored.open(Path((await arms(tmp_path))["tcia"]))
+    plan = ReleasePlan(
+        name="minutes",
+        version="1",
+        description="",
+        license="CC0-1.0",
+        language="en",
+        seed=1,
+        shares={"made": 1.0},
+        splits={},
+    )
+    released = publish(plan, {"made": last}, tmp_path)
+    (arm,) = arms_of([str(released)], tmp_path)
+    assert (arm.name, arm.steps[-1].path) == ("made", last.path)
+    assert [one.manifest.step for one in arm.steps][1:] == [
+        "compose_instruction",
+        "on_task",
+        "pair_contexts",
+        "best_response",
+    ]
+    assert arm.measured.manifest.step == "on_task", "what is measured has no input in its text"
+
+
+def test_the_command_prints_what_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asyncio.run(arms(tmp_path))
+    database = store(tmp_path, [task("minutes", "Write the minutes of the meeting."), task("poems", "Write a poem.")])
+    named = ["fixed=fixed_instruction", "tcia=compose_instruction", "--database", str(database.path), "--root", "."]
+    result = CliRunner().invoke(app, ["tcia", "report", *named])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (tmp_path / "tcia-report/report.md").read_text(encoding="utf-8")
+    assert "with hashed_ngrams; equal count at each hop. On task by centroid" in result.stdout
+    wrong = CliRunner().invoke(app, ["tcia", "report", *named, "--embedder", "minilm"])
+    assert wrong.exit_code == 2
+    assert "--embedder is minilm, but the database's vectors are of hashed_ngrams" in wrong.output

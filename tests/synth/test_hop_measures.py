@@ -12,11 +12,11 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from mashbill.embedding import load_embedder, unit_rows
-from mashbill.records import Constraint, DatabaseTask, Instruction, Score, Verdict
+from mashbill.records import Instruction, Score, Verdict
 from synth import hop_measures
-from synth.half_vectors import packed
 from synth.hop_measures import centres_of, diversity, drawn, measure
 from tests.support.kernel import store
+from tests.synth.hop_rows import task
 from tests.synth.tcia_teacher import TONE, searched
 
 EMBEDDER = load_embedder("hashed_ngrams")
@@ -76,20 +76,6 @@ def test_a_row_the_judge_did_not_answer_on_is_neither() -> None:
     assert (one.rows, one.judged, one.on_task_judge) == (3, 2, 1.0)
     (alone,) = measure({"t": written("t", 1, 1)}, EMBEDDER, None, 50)
     assert (alone.rows, alone.diversity) == (1, None)
-
-
-def task(cluster: str, query: str) -> DatabaseTask:
-    vector = packed(EMBEDDER.embed([query]))[0]
-    return DatabaseTask.new(
-        text=query,
-        task_type=cluster,
-        task_cluster=cluster,
-        base_query=query,
-        constraints=(Constraint(category="style", text="Be brief"),),
-        query_vector=vector,
-        type_vector=vector,
-        embedder="hashed_ngrams",
-    )
 
 
 def test_the_nearest_centre_of_the_database_says_what_is_on_task(tmp_path: Path) -> None:
