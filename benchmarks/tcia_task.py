@@ -1,8 +1,8 @@
 r"""A small language of meeting notes in which every constraint can be checked, and a teacher that knows the answer.
 
-Notes of five items, an instruction with two constraints, and the answer::
+Notes of four items, an instruction with two constraints, and the answer::
 
-    context      salt low \n pans leak \n oil sold \n lamps lit \n nets torn
+    context      salt low \n pans leak \n oil sold \n lamps lit
     instruction  write the minutes . Use exactly 2 bullet points . Start with " ora " .
     answer       ora \n - salt low \n - pans leak
 
@@ -43,10 +43,10 @@ _STATES = "low leak sold lit torn full due late cheap safe lost new old wet dry"
 NOUNS, STATES = _NOUNS.split(), _STATES.split()
 NAMES = ["ora", "venn", "perrick", "toll", "ash", "birch"]
 WORDS = (*NOUNS, *NAMES)
-ITEMS = 5
+ITEMS = 4
 KEPT_BACK = 10
 """Words of `WORDS` that no training instruction names; they stand in notes like any other."""
-COUNTS, COUNT_KEPT_BACK = (1, 2, 4), 3
+COUNT_KEPT_BACK = 2
 _TEXTS = {
     "bullets": ("Use bullet points",),
     "numbered": ("Use a numbered list",),

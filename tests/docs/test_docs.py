@@ -25,6 +25,7 @@ from flows.training_section import read_evaluation, read_training
 from mashbill.bill import TOP, read_bill
 from mashbill.registry import available
 from mashbill.settings import Settings
+from synth.response_prompts import DIMENSIONS
 from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, field_tables, links, prose
 from train.hardware import Hardware
 
@@ -177,6 +178,19 @@ def test_links_lead_somewhere(page: Path) -> None:
 TABLES = [(page, name, rows) for page in PAGES for name, rows in field_tables(page).items()]
 
 
+HIDDEN_PROMPTS: dict[str, set[str]] = {
+    "synth.generators.compose_instruction.ComposeInstruction": {
+        *("compose_system", "compose", "verify_system", "verify", "refine", "sampling", "verifying"),
+    },
+    "synth.generators.judge_instruction.JudgeInstruction": {"judge_system", "validity", "consistency", "sampling"},
+    "synth.generators.pair_contexts.PairContexts": {"contexts_digest", "sampling"},
+    "synth.generators.best_response.BestResponse": {"marking", "sampling", "judging"},
+    "synth.response_candidates.Marking": {"judge_system", "constraints", *DIMENSIONS},
+    "synth.generators.evolve_instruction.EvolveInstruction": {"evolve_system", "sampling", "judging"},
+}
+"""Prompts and samplings: a page says what they are for, and the code holds them."""
+
+
 @pytest.mark.parametrize(("page", "name", "rows"), TABLES, ids=[name for _, name, _ in TABLES])
 def test_a_table_of_fields_has_every_field_and_its_default(page: Path, name: str, rows: dict[str, str]) -> None:
     module, _, cls = name.rpartition(".")
@@ -185,6 +199,7 @@ def test_a_table_of_fields_has_every_field_and_its_default(page: Path, name: str
     hidden: dict[str, set[str]] = {
         "train.plan.PlanSpec": {"shares", "replay", "replay_share"},
         "synth.generators.constraint_search.ConstraintSearch": {"decompose", "seeds_digest"},
+        **HIDDEN_PROMPTS,
     }
     assert set(rows) == {field.name for field in fields} - hidden.get(name, set())
     for field_name, field in shown.items():
