@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mashbill.ask import Ask
+from mashbill.matching import Matcher, matcher
 from mashbill.records import QA
 from mashbill.step import Generator
 from synth.generators.pass_rate import PassRate
@@ -26,6 +27,8 @@ from synth.held_out import drawn
 @dataclass(frozen=True, kw_only=True)
 class Probe(PassRate, Generator[QA, QA]):
     """Measures how often a student answers a held-out share of the questions rightly."""
+
+    version = 2
 
     teachers: tuple[str, ...] = ("student",)
     """The student's role under ``engines`` in the bill."""
@@ -40,6 +43,15 @@ class Probe(PassRate, Generator[QA, QA]):
         super().__post_init__()
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out is {self.held_out}; it must lie between 0 and 1: the rest is written from")
+
+    def matcher_for(self, record: QA) -> Matcher:
+        """As everywhere, but that gold answers which are numbers are compared as numbers: seeds are of all kinds."""
+        if self.matcher is None and not record.options:
+            numeric = matcher("numeric")
+            gold = (record.answer, *record.accepted)
+            if all(numeric.compare(one, one).same for one in gold if one.strip()):
+                return numeric
+        return super().matcher_for(record)
 
     async def make(self, record: QA, ask: Ask) -> Iterable[QA]:
         """The question, with its pass rate where it was drawn."""

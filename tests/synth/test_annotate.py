@@ -111,6 +111,18 @@ async def test_a_held_out_seed_without_an_answer_cannot_be_tried(tmp_path: Path)
     assert 0 < count_reasons(made)["no_gold"] < 20
 
 
+async def test_numbers_are_compared_as_numbers_and_words_as_words(tmp_path: Path) -> None:
+    rows = [
+        QA.new(question="How many marks?", answer="1,200"),
+        QA.new(question="Who pays?", answer="The Salt Guild"),
+        QA.new(question="Which burns?", answer="oil", options=("salt", "oil")),
+    ]
+    replies = {"marks": "It is\n#### 1200.0 marks", "pays": "Hm.\n#### salt guild", "burns": "Hm.\n#### B"}
+    student = ScriptedEngine(lambda request: next(said for word, said in replies.items() if word in asked(request)))
+    made = rows_of(await run(tmp_path, Probe(held_out=0.999, draws=1), rows, {}, student=student))
+    assert [row.pass_rate for row in made] == [1.0, 1.0, 1.0]
+
+
 def test_shares_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="share is 0"):
         Annotate(share=0)
