@@ -1,4 +1,4 @@
-"""Steps, engines and embedders, found by file.
+"""Steps, engines, embedders and scorers, found by file.
 
 A package of steps is a folder; a file ``gopher_quality.py`` in it that defines ``class GopherQuality`` is the step
 ``gopher_quality``; a file without such a class is a helper. Files are found by name and read by `ast`, so listing
@@ -27,12 +27,13 @@ from typing import Any, Literal
 from mashbill.errors import RegistryError
 from mashbill.step import Step, snake_case
 
-Sort = Literal["step", "engine", "embedder"]
+Sort = Literal["step", "engine", "embedder", "scorer"]
 
 PACKAGES: dict[Sort, tuple[str, ...]] = {
     "step": ("mashbill.sources", "synth.generators", "filters", "kg"),
     "engine": ("synth.engines",),
     "embedder": ("mashbill.embedders", "synth.engines"),
+    "scorer": ("synth.engines",),
 }
 _DIGEST = "__mashbill_source_digest__"
 
@@ -183,10 +184,10 @@ def _methods(node: ast.ClassDef) -> Iterable[str]:
 
 
 def _is_one(sort: Sort, one: _Class) -> bool:
-    """A step derives from something; engines and embedders follow protocols: known by `complete` and by `embed`."""
+    """A step derives from something; the others follow protocols and are known by `complete`, `embed` and `score`."""
     if sort == "step":
         return bool(one.bases)
-    return ("embed" if sort == "embedder" else "async complete") in one.methods
+    return {"embedder": "embed", "scorer": "score"}.get(sort, "async complete") in one.methods
 
 
 def _import(one: Found) -> ModuleType:
