@@ -91,6 +91,8 @@ class Loop:
         self.average = Average(model, recipe.ema) if recipe.ema else None
         self.row_losses: list[tuple[list[int | None], torch.Tensor]] = []
         """Of the last step, to name the rows of a loss that is no number; left on the device."""
+        self.penalty: Callable[[], torch.Tensor] | None = None
+        """Added to the mean loss of each step, such as a penalty on the weights; not in what is measured."""
 
     def _place(self) -> None:
         self.model.to(self.device).train()
@@ -115,6 +117,8 @@ class Loop:
         self.row_losses.clear()
         with out_of_memory(self.hardware, self.reader.manifest.sequence_length):
             sums = self._gradients(step)
+            if self.penalty is not None:
+                torch.autograd.backward(self.penalty())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
         self.optimiser.step()
         if self.average is not None:

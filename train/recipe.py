@@ -106,6 +106,8 @@ class Lora:
     """Names of the layers to update, such as q_proj; empty takes every linear layer but the output head."""
     seed: int = 0
     """Of the first of the two matrices; the second starts at zero."""
+    start: Literal["zero", "pissa", "corda_kpm", "corda_ipm", "kasa"] = "zero"
+    """What the updates start from (`train.lora_start`)."""
 
     def __post_init__(self) -> None:
         for name, good, wanted in (

@@ -86,18 +86,18 @@ def train_student(
     loaded = load_student(student, attention=hardware.attention, context=manifest.sequence_length)
     _check_tokenizer(manifest, student, loaded)
     world = World.from_environment()
-    parameters, trained = int(loaded.model.num_parameters()), None
+    parameters, trained, penalty = int(loaded.model.num_parameters()), None, None
     if lora is not None:
-        from train.adapter import attach, trained_count
+        from train.adapter import attach, penalty_of, trained_count
 
-        attach(loaded.model, lora)
+        penalty = penalty_of(attach(loaded.model, lora, plan_dir), lora)
         trained = trained_count(loaded.model)
     taught = None if distill is None else Teaching(distill, student, columns or {})
     with asked_to_stop(stopping) as stop:
-        weights = _train(plan_dir, loaded, recipe, hardware, out, run, world, taught, progress, start, stop)
+        weights = _train(plan_dir, loaded, recipe, hardware, out, run, world, taught, progress, start, stop, penalty)
     if world.first:
         if lora is not None and weights is not None:
-            loaded = _merged(student, manifest, hardware, lora, weights, out)
+            loaded = _merged(student, manifest, hardware, lora, weights, out, plan_dir)
             weights = None
         _save_model(loaded, out, weights, manifest)
     result = _summary(out, manifest, run, student.name, parameters, trained)
@@ -153,6 +153,7 @@ def _train(
     progress: Callable[[dict[str, object]], None] | None,
     start: TrainResult | None,
     stopping: Callable[[], bool],
+    penalty: Callable[[], torch.Tensor] | None,
 ) -> dict[str, torch.Tensor] | None:
     """Take the steps; what is to be saved, where that is not the model as it stands."""
     from train.batches import PlanReader
@@ -166,6 +167,7 @@ def _train(
         reader = PlanReader(plan_dir)
         objective = objective_of(taught, reader, student, hardware, pick_device(hardware, world))
         loop = Loop(student.model, reader, recipe, hardware, world, objective)
+        loop.penalty = penalty
         done = checkpoints.restore(loop.model, loop.optimiser, loop.average)
         if start is not None and not done:
             before = Checkpoints(start.out / CHECKPOINTS, start.run)
@@ -191,6 +193,7 @@ def _merged(
     lora: Lora,
     weights: dict[str, torch.Tensor],
     out: Path,
+    plan_dir: Path,
 ) -> Student:
     """The student with its updates added, over base weights loaded anew; the adapter is written on the way."""
     from train.adapter import merged
@@ -198,7 +201,7 @@ def _merged(
 
     student = load_student(spec, attention=hardware.attention, context=manifest.sequence_length)
     with _whole(out, ADAPTER) as aside:
-        merged(student.model, lora, weights, aside, spec.name)
+        merged(student.model, lora, weights, aside, spec.name, plan_dir)
     return student
 
 
