@@ -7,8 +7,8 @@
 Matrices of attention and MLP are cut to their largest singular vectors; of these the first few, which hold most, are
 kept in 8 bits and the rest in 4; norms and biases are kept whole, and what happened to embeddings and head is left out
 unless it is asked for, as SkillPack does (2505.18502, section 3.3: it quantises to 8, 3 and 2 bits by GPTQ, here it is
-rounding to the nearest and 4 bits). The file is a safetensors file whose metadata says to which base it belongs. How much of the change is left
-at a rank is measured, not promised: `rank_curve`.
+rounding to the nearest and 4 bits). The file is a safetensors file whose metadata says to which base it belongs. How
+much of the change is left at a rank is measured, not promised: `rank_curve`.
 """
 
 from __future__ import annotations
