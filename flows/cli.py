@@ -21,6 +21,7 @@ from flows.exemplars_cli import exemplars_app
 from flows.exits import Exits
 from flows.judge_cli import judge_app
 from flows.kg_cli import kg_app
+from flows.student_cli import seen, student_app
 from flows.tcia_cli import tcia_app
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ app.add_typer(kg_app, name="kg")
 app.add_typer(judge_app, name="judge")
 app.add_typer(exemplars_app, name="exemplars")
 app.add_typer(tcia_app, name="tcia")
+app.add_typer(student_app, name="student")
+app.command()(seen)
 app.command("cells")(cells)
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]

@@ -95,6 +95,8 @@ class Segment(NamedTuple):
     length: int
     number: int
     """Of the record in the token store."""
+    given: int
+    """Tokens at its head that are not learned."""
 
 
 class PlanReader:
@@ -178,7 +180,7 @@ class PlanReader:
         for at in range(int(self._offsets[row]), int(self._offsets[row + 1])):
             number = int(self._record[at])
             names = self.store.streams[number], self.store.ids[number]
-            found.append(Segment(*names, int(self._start[at]), int(self._length[at]), number))
+            found.append(Segment(*names, int(self._start[at]), int(self._length[at]), number, int(self._given[at])))
         return found
 
     def valid_tokens(self, step: int) -> int:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from mashbill.errors import InputError, StoreError
 from mashbill.records import Document, to_table
+from train.batches import IGNORED, PlanReader
+from train.plan import PlanSpec, build_plan
 from train.render import TOKEN_SCHEMA, RenderSpec, render, token_tables
 from train.tokenizer import StudentTokenizer, byte_tokenizer, load_tokenizer
 
@@ -83,3 +85,36 @@ def test_a_tokenizer_must_end_documents(tmp_path: Path) -> None:
     nameless.eos_token = None
     # The vocabulary still has <|endoftext|>, which is enough.
     assert StudentTokenizer(nameless).end == 0
+
+
+def test_a_heading_that_is_not_learned_is_masked_wherever_the_text_is_cut(
+    tokenizer: StudentTokenizer, tmp_path: Path
+) -> None:
+    table = pa.table(
+        {"id": ["a", "b"], "source_id": ["a", "b"], "domain": ["D", ""], "title": ["T", ""], "text": ["x" * 20, "yy"]}
+    )
+    (plain,), (masked,) = (
+        list(token_tables([table], tokenizer, RenderSpec(learn_heading=learned))) for learned in (True, False)
+    )
+    assert masked.column("tokens").to_pylist() == plain.column("tokens").to_pylist(), "bytes have one split"
+    assert masked.column("prompt_length").to_pylist() == [len("D\nT\n\n"), 0]
+    spec = PlanSpec(tokens=48, sequence_length=8, batch=2, seed=3)
+    manifests = [
+        build_plan({"s": [one]}, spec=spec, out=tmp_path / name, tokenizer=tokenizer.identity)
+        for name, one in (("plain", plain), ("masked", masked))
+    ]
+    assert manifests[0].hash != manifests[1].hash, "another mask is another plan"
+    reader, other = PlanReader(tmp_path / "masked"), PlanReader(tmp_path / "plain")
+    for row in range(reader.manifest.rows):
+        batch, whole = reader.batch([row]), other.batch([row])
+        at = 0
+        for segment in reader.segments_of(row):
+            given = max(5 - segment.start, 1) if segment.record_id == "a" else 1
+            labels = batch.labels[0, at : at + segment.length]
+            assert labels[:given].eq(IGNORED).all()
+            assert labels[given:].equal(whole.labels[0, at + given : at + segment.length])
+            at += segment.length
+    steps = range(reader.steps)
+    assert [reader.valid_tokens(step) for step in steps] == [
+        int((reader.batch(list(reader.rows_of(step))).labels != IGNORED).sum()) for step in steps
+    ]
