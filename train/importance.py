@@ -44,7 +44,7 @@ class Importance:
     _cosines: list[list[float]] = field(default_factory=list)
 
 
-def check_architecture(model: PreTrainedModel) -> list[nn.Module]:
+def check_architecture(model: PreTrainedModel) -> list[Any]:
     """The decoder layers of a model that can be pruned.
 
     Raises:

@@ -17,7 +17,7 @@ from train.run import train_student
 def test_an_average_is_the_recurrence_written_out() -> None:
     model = torch.nn.Linear(1, 1, bias=False)
     average = Average(model, 0.5)
-    wanted = float(model.weight)
+    wanted = float(model.weight.detach())
     for step, value in enumerate([1.0, 3.0, -2.0, 4.0], start=1):
         with torch.no_grad():
             model.weight.fill_(value)
