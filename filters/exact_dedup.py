@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ import polars as pl
 import pyarrow as pa
 
 from filters.compared_text import answer_columns, answer_keys, kind_of_parts, read_columns
+from filters.earlier import Earlier
 from filters.exact_keys import keys_of_part, normal_text, numbers_of, text_digest
 from filters.keep_order import ORDER_SCHEMA, columns_of, in_order, order_columns
 from filters.lsh_buckets import shared_buckets
@@ -49,13 +51,22 @@ class ExactDedup(DatasetStep[Record, Record]):
 
     score: str = ""
     """The name of a score; the highest is kept. Empty: the lowest id is kept."""
+    against: str = field(default="", metadata={"identity": False, "file": True})
+    """An index of earlier releases (`mashbill dedup index`), relative to the bill; its rows come before all others."""
+    against_digest: str = ""
+    """What that index holds: set by itself, since its content is identity and where it lies is not."""
     memory_mb: int = field(default=1024, metadata={"identity": False})
     """Megabytes (10^6 bytes) for digests before they go to disk; rows are the same with any."""
 
     def __post_init__(self) -> None:
-        """Refuse a memory of nothing."""
+        """Refuse a memory of nothing, and look at the index.
+
+        Raises:
+            InputError: for an index that is absent or unfinished.
+        """
         if self.memory_mb < 1:
             raise BillError(f"exact_dedup has memory_mb {self.memory_mb}; it must be at least 1")
+        object.__setattr__(self, "against_digest", Earlier.open(Path(self.against)).digest if self.against else "")
 
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         """One output for each input part."""
@@ -65,8 +76,10 @@ class ExactDedup(DatasetStep[Record, Record]):
     def removals(self, parts: Parts) -> Found:
         """The rows that go, without writing anything (see `filters.removal`)."""
         kind = kind_of_parts(parts)
-        about, keys = self._candidates(parts, kind)
+        old = self._earlier(kind)
+        about, keys = self._candidates(parts, kind, old)
         removed = [one for rows in _conflicts(about, keys, kind) for one in _told(rows)]
+        removed += _of_earlier(about, keys, old, {number for number, *_ in removed})
         removed += _copies(about, keys, {number for number, *_ in removed})
         frame = pl.DataFrame(removed, schema=_REMOVED, orient="row")
         whole = frame.join(about.select("number", "part", "row"), on="number").with_columns(
@@ -84,7 +97,16 @@ class ExactDedup(DatasetStep[Record, Record]):
         """Clusters and removal rates, for the manifest."""
         return near_report(source, stored)
 
-    def _candidates(self, parts: Parts, kind: type[Record]) -> tuple[pl.DataFrame, list[tuple[bytes, ...]]]:
+    def _earlier(self, kind: type[Record]) -> Old:
+        if not self.against:
+            return {}
+        index = Earlier.open(Path(self.against))
+        index.check(kind)
+        return index.digests()
+
+    def _candidates(
+        self, parts: Parts, kind: type[Record], old: Old | None = None
+    ) -> tuple[pl.DataFrame, list[tuple[bytes, ...]]]:
         """The rows that may have a double, best first, and the keys of each by its number."""
         columns, starts = 2 if issubclass(kind, Instruction) else 1, [0]
         with Spool(columns, np.uint64, self.memory_mb * MEGABYTE) as spool:
@@ -92,6 +114,9 @@ class ExactDedup(DatasetStep[Record, Record]):
                 spool.append(numbers_of(keys_of_part(parts, index, kind, self.name), columns, starts[-1]))
                 starts.append(spool.rows)
             rows = shared_buckets(spool, np.zeros(spool.rows, dtype=np.bool_)).rows
+            heads = np.frombuffer(b"".join(key[:8] for key in old or ()), np.uint64)
+            known = [np.flatnonzero(np.isin(spool.column(at), heads)) for at in range(columns if old else 0)]
+            rows = np.unique(np.concatenate([rows, *known]))
         frames, keys, answers = [pl.DataFrame(schema=ORDER_SCHEMA)], list[tuple[bytes, ...]](), list[frozenset[str]]()
         for index, some in by_part(rows, np.array(starts)):
             wanted = (*columns_of(kind), *answer_columns(kind))
@@ -106,6 +131,7 @@ class ExactDedup(DatasetStep[Record, Record]):
             .with_columns(
                 answer=pl.Series(answer_codes(answers)),
                 said=pl.Series([min(one) if one else "" for one in answers], dtype=pl.String),
+                answers=pl.Series([sorted(one) for one in answers], dtype=pl.List(pl.String)),
             )
         )
         # A question with an answer comes before one without, whatever its score.
@@ -133,6 +159,22 @@ _REMOVED = {
     "detail": pl.String,
 }
 Removed = tuple[int, str, str, str, str]
+Old = dict[bytes, tuple[str, frozenset[str]]]
+"""Digest -> id and answers of a row released before."""
+
+
+def _of_earlier(about: pl.DataFrame, keys: list[tuple[bytes, ...]], old: Old, gone: set[int]) -> Iterator[Removed]:
+    """Rows that the index has, and questions that it has with another answer."""
+    for number, answers in about.select("number", "answers").iter_rows() if old else ():
+        found = next((old[key] for key in keys[number] if key in old), None)
+        if found is None or number in gone:
+            continue
+        name, said = found
+        if said and answers and not said & set(answers):
+            detail = f"answers {min(answers)[:80]!r}; the row {name} of an earlier release answers {min(said)[:80]!r}"
+            yield number, "", name, "conflicts_with_earlier", detail
+        else:
+            yield number, name, name, "exact_duplicate_of_earlier", ""
 
 
 def _copies(about: pl.DataFrame, keys: list[tuple[bytes, ...]], gone: set[int]) -> Iterator[Removed]:

@@ -17,20 +17,22 @@ method is for (Yang et al. 2024, arXiv 2409.07431); a threshold of 0.75 would de
 Questions are compared by what they ask (`filters.compared_text`), and two that are answered differently are no
 duplicates, however alike they read: one word can ask for something else. `exact_dedup` finds true conflicts.
 
-Memory: `memory_mb` bounds the band keys (8 bytes for each row and band) and the shingle sets of the rows that share a
-band with another row; what is beyond goes to temporary files. Without a bound stay 20 bytes a row and about 200 a
-candidate. Texts are read twice, the second time those of candidates alone.
+Memory: `memory_mb` bounds the band keys (8 bytes for each row and band), the shingles (8 bytes for each word), and the
+sets that are judged at once; what is beyond goes to temporary files. Without a bound stay 16 bytes a row and about 200
+a candidate. Texts are read once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from filters.compared_text import kind_of_parts
+from filters.earlier import Earlier
 from filters.minhash_signature import bands_for
 from filters.near_duplicates import Found, near_duplicates
 from filters.near_report import near_report
@@ -61,11 +63,20 @@ class MinhashDedup(DatasetStep[Record, Record]):
     """Regular expressions (Rust syntax) for what is taken out before two texts are compared."""
     score: str = ""
     """The name of a score; the highest is kept. Empty: the lowest id is kept."""
+    against: str = field(default="", metadata={"identity": False, "file": True})
+    """An index of earlier releases (`mashbill dedup index`), relative to the bill; its rows come before all others."""
+    against_digest: str = ""
+    """What that index holds: set by itself, since its content is identity and where it lies is not."""
     memory_mb: int = field(default=1024, metadata={"identity": False})
-    """Megabytes (10^6 bytes) for keys and shingle sets before they go to disk; rows are the same with any."""
+    """Megabytes (10^6 bytes) for keys and shingles before they go to disk; rows are the same with any."""
 
     def __post_init__(self) -> None:
-        """Refuse settings under which no pair could be found."""
+        """Refuse settings under which no pair could be found, and look at the index.
+
+        Raises:
+            BillError: for such settings.
+            InputError: for an index that is absent or unfinished.
+        """
         for name in ("threshold", "within_source_threshold", "recall"):
             value = getattr(self, name)
             if not 0.0 < value <= 1.0:
@@ -77,6 +88,7 @@ class MinhashDedup(DatasetStep[Record, Record]):
             self.bands()
         except ValueError as error:
             raise BillError(f"minhash_dedup: {error}") from error
+        object.__setattr__(self, "against_digest", Earlier.open(Path(self.against)).digest if self.against else "")
 
     def bands(self) -> tuple[int, int]:
         """Bands and rows of the index."""

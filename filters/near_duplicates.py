@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from filters.earlier import Earlier, EarlierRows
 from filters.keep_order import ORDER_SCHEMA, in_order
 from filters.lsh_buckets import Candidates, Rows, batches, shared_buckets
-from filters.near_rows import answer_codes, band_keys, candidate_rows
+from filters.near_rows import answer_codes, candidate_rows, read_part, sorted_sets
 from filters.removal import CLUSTERED
-from filters.set_spool import SetSpool
+from filters.shingles import Shingles
 from filters.spool import Spool
 from filters.text_buffer import Ints
 from mashbill.records import Record
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from filters.minhash_dedup import MinhashDedup
 
 MEGABYTE = 1_000_000
+NEAR, OF_EARLIER = "near_duplicate", "near_duplicate_of_earlier"
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,26 @@ class Found:
 
 def near_duplicates(step: MinhashDedup, parts: Parts, kind: type[Record]) -> Found:
     """The rows that go."""
-    memory = step.memory_mb * MEGABYTE // 2
-    starts, sizes = [0], [np.zeros(0, dtype=np.int32)]
-    with Spool(step.bands()[0], np.uint64, memory) as keys:
+    third = step.memory_mb * MEGABYTE // 3
+    with Spool(step.bands()[0], np.uint64, third) as keys, Spool(1, np.uint64, third) as hashes:
+        starts, sizes = [0], [np.zeros(0, dtype=np.int32)]
         for index in range(len(parts)):
-            made, count = band_keys(step, parts, index, kind)
-            keys.append(made)
-            sizes.append(count.astype(np.int32))
-            starts.append(starts[-1] + len(count))
-        shingled = np.concatenate(sizes)
-        candidates = shared_buckets(keys, shingled == 0)
-    together = list(batches(candidates, shingled[candidates.rows].astype(np.int64), memory // 16))
-    about, sets = _gathered(step, parts, kind, candidates, np.array(starts), together)
-    judged = [_judged(step, candidates.only(some), about[some], sets.take(at)) for at, some in enumerate(together)]
+            for some, made in read_part(step, parts, index, kind):
+                keys.append(made)
+                hashes.append(some.hashes)
+                sizes.append(np.diff(some.bounds).astype(np.int32))
+            starts.append(keys.rows)
+        earlier = _with_earlier(step, kind, keys, hashes, sizes)
+        size = np.concatenate(sizes)
+        candidates = shared_buckets(keys, size == 0)
+        about = _about(step, parts, kind, candidates.rows, np.array(starts), earlier)
+        begin: Ints = (np.cumsum(size, dtype=np.int64) - size)[candidates.rows]
+        counts: Ints = size[candidates.rows].astype(np.int64)
+        judged = []
+        for batch in batches(candidates, counts, third // 8):
+            bounds = np.concatenate(([0], np.cumsum(counts[batch])))
+            sets = sorted_sets(Shingles(hashes.stretches(begin[batch], counts[batch]), bounds))
+            judged.append(_judged(step, candidates.only(batch), about[batch], sets))
     removed = pl.concat([pl.DataFrame(schema=CLUSTERED), *(one for one, _ in judged)])
     noted = {
         "candidates": len(candidates),
@@ -62,31 +73,54 @@ def near_duplicates(step: MinhashDedup, parts: Parts, kind: type[Record]) -> Fou
     return Found(removed, noted)
 
 
-def _gathered(
-    step: MinhashDedup, parts: Parts, kind: type[Record], candidates: Candidates, starts: Ints, together: list[Rows]
-) -> tuple[pl.DataFrame, SetSpool]:
-    """What decides among candidates, with their place in the order, and their shingle sets by batch."""
-    batch = np.zeros(len(candidates), dtype=np.int64)
-    for number, some in enumerate(together):
-        batch[some] = number
-    frames, answers, sets, done = (
-        [pl.DataFrame(schema=ORDER_SCHEMA)],
-        list[frozenset[str]](),
-        SetSpool(len(together)),
-        0,
+def _with_earlier(
+    step: MinhashDedup, kind: type[Record], keys: Spool, hashes: Spool, sizes: list[npt.NDArray[np.int32]]
+) -> EarlierRows | None:
+    """The rows of the index that may be like new ones, put behind them."""
+    if not step.against:
+        return None
+    index = Earlier.open(Path(step.against))
+    index.check(kind, step)
+    rows = index.sharing(keys)
+    keys.append(rows.keys)
+    for one in rows.sets:
+        hashes.append(one)
+    sizes.append(np.array([len(one) for one in rows.sets], dtype=np.int32))
+    return rows
+
+
+def _about(
+    step: MinhashDedup, parts: Parts, kind: type[Record], rows: Rows, starts: Ints, earlier: EarlierRows | None
+) -> pl.DataFrame:
+    """What decides among candidates, with their place in the order: rows of the index come first."""
+    frames, answers = [pl.DataFrame(schema=ORDER_SCHEMA)], list[frozenset[str]]()
+    for index, some in by_part(rows, starts):
+        order, said = candidate_rows(step, parts, index, kind, some)
+        frames.append(order)
+        answers += said
+    if earlier is not None:
+        old = rows[rows >= starts[-1]] - starts[-1]
+        frames.append(
+            earlier.about[old].select(
+                "id",
+                "source_id",
+                part=pl.lit(0, dtype=pl.UInt32),
+                row=pl.lit(0, dtype=pl.UInt32),
+                rank_score=pl.lit(float("inf")),
+                tie=pl.lit(b""),
+            )
+        )
+        answers += [earlier.answers[row] for row in old]
+    about = (
+        pl.concat(frames)
+        .with_row_index("number")
+        .with_columns(answer=pl.Series(answer_codes(answers)), fixed=pl.Series(rows >= starts[-1]))
     )
-    for index, rows in by_part(candidates.rows, starts):
-        found = candidate_rows(step, parts, index, kind, rows)
-        frames.append(found.about)
-        answers += found.answers
-        for part in found.shingles:
-            sets.put(part, batch[done : done + len(part)])
-            done += len(part)
-    about = pl.concat(frames).with_row_index("number").with_columns(answer=pl.Series(answer_codes(answers)))
     # A question with an answer comes before one without, whatever its score.
-    ranks = in_order(about).sort(pl.col("answer") < 0, maintain_order=True).select("number").with_row_index("rank")
+    ordered = in_order(about).sort(~pl.col("fixed"), pl.col("answer") < 0, maintain_order=True)
+    ranks = ordered.select("number").with_row_index("rank")
     source = pl.when(pl.col("source_id") == "").then(-1).otherwise(pl.col("source_id").rank("dense").cast(pl.Int64))
-    return about.join(ranks, on="number", maintain_order="left").with_columns(source_code=source), sets
+    return about.join(ranks, on="number", maintain_order="left").with_columns(source_code=source)
 
 
 def by_part(rows: Rows, starts: Ints) -> Iterator[tuple[int, Ints]]:
@@ -110,7 +144,7 @@ def _judged(
         np.argsort(rank),
         (candidates.bounds, candidates.numbers, candidates.buckets),
         sets,
-        (about["source_code"].to_numpy(), about["answer"].to_numpy(), np.zeros(count, dtype=np.bool_)),
+        (about["source_code"].to_numpy(), about["answer"].to_numpy(), about["fixed"].to_numpy()),
         (step.threshold, step.within_source_threshold),
         (kept, value, root),
     )
@@ -126,7 +160,9 @@ def _judged(
             kept_id=ids.gather(kept[gone]),
             value=pl.Series(value[gone], dtype=pl.Float64),
             cluster=ids.gather(best[root[gone]]),
-            reason=pl.lit("near_duplicate"),
+            reason=about["fixed"]
+            .gather(kept[gone])
+            .replace_strict({True: OF_EARLIER, False: NEAR}, return_dtype=pl.String),
             same_source=pl.Series((source[gone] == source[kept[gone]]) & (source[gone] >= 0)),
         )
     )

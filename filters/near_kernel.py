@@ -48,6 +48,16 @@ def group_by_bucket(rows: Any, buckets: Any, first: Any, root: Any) -> None:
 
 
 @compiled
+def gather(data: Any, start: Any, size: Any, out: Any) -> None:
+    """Copy some stretches, one after the other."""
+    to = np.int64(0)
+    for stretch in range(len(start)):
+        for at in range(start[stretch], start[stretch] + size[stretch]):
+            out[to] = data[at]
+            to += 1
+
+
+@compiled
 def distinct(hashes: Any, bounds: Any, count: Any) -> None:
     """Move the different hashes of each sorted stretch to its beginning, and count them."""
     for text in range(len(bounds) - 1):

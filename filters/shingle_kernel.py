@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from filters.code_points import SPACE
 from filters.compared_chars import ALONE, BOUND, CODE, HARD
 from filters.compiled import compiled
 from filters.hashing import BYTE_BASE
-from filters.word_kernel import decoded, mixed
+from filters.word_kernel import decoded, flags_of, mixed
 
 READ, UNSETTLED, BROKEN = range(3)
 """What became of a text: read; it has a character that needs normalisation; its bytes are no UTF-8."""
@@ -118,27 +119,45 @@ def read_words(data: Any, start: Any, end: Any, table: Any, settled: Any, out: A
 
 
 @compiled
-def may_open(data: Any, start: Any, end: Any, found: Any) -> None:
-    """Which texts may have a line that the default boilerplate takes out: see `filters.shingles`."""
+def may_open(data: Any, start: Any, end: Any, flags: Any, head: Any, found: Any) -> None:
+    """Which texts may have a line that the default boilerplate takes out: see `filters.shingles`.
+
+    A line may if it begins, after white space and asterisks, with number signs and white space, or with `head`, which
+    is in capitals. `flags` is `filters.code_points.table`.
+    """
     for text in range(len(start)):
         at: Any = start[text]
         last: Any = end[text]
         found[text] = False
         opening = True
-        while at < last:
+        while at < last and not found[text]:
+            if not opening:
+                while at < last and data[at] != 10:
+                    at += 1
+                opening = True
+                at += 1
+                continue
             byte = data[at]
-            if opening and byte != 32 and byte != 9 and byte != 13 and byte != 42:
-                if byte == 35 or byte == 68 or byte == 100 or byte >= 128 or byte == 11 or byte == 12:
-                    if byte != 68 and byte != 100:
-                        found[text] = True
-                        break
-                    follows = data[at + 1] if at + 1 < last else 0
-                    if follows == 73 or follows == 105:
-                        found[text] = True
-                        break
-                opening = False
-            opening = opening or byte == 10
-            at += 1
+            code, width = np.int64(byte), np.int64(1)
+            if byte >= 128:
+                code, width = decoded(data, at, last)
+            if byte == 42 or flags_of(flags, code) & SPACE:
+                at += width
+                continue
+            if byte == 35:
+                while at < last and data[at] == 35:
+                    at += 1
+                code = np.int64(data[at]) if at < last else np.int64(0)
+                if code >= 128:
+                    code, _ = decoded(data, at, last)
+                found[text] = flags_of(flags, code) & SPACE != 0
+            elif byte & 0xDF == head[0] and at + len(head) <= last:
+                same = True
+                for place in range(len(head)):
+                    letter = data[at + place]
+                    same = same and (letter - 32 if 97 <= letter <= 122 else letter) == head[place]
+                found[text] = same
+            opening = False
 
 
 @compiled

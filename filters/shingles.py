@@ -25,6 +25,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from filters import code_points
 from filters.compared_chars import table
 from filters.hashing import WORD_BASE, Hashes, powers
 from filters.measured import texts_of
@@ -37,6 +38,9 @@ BOILERPLATE = (
 """Markdown headings, and EntiGraph's "Discussion of X in relation to Y", to its colon or the end of the line.
 
 A heading that runs on into a sentence is left alone: words of the body must never be taken out with it."""
+
+_HEAD = np.frombuffer(b"DISCUSSION OF ", dtype=np.uint8)
+"""How the second begins, in capitals."""
 
 CHUNK_BYTES = 1 << 21
 """Bytes of text read at a time; their words and shingles take about six times as much memory."""
@@ -168,7 +172,7 @@ def _marked(
         from filters.shingle_kernel import may_open
 
         # A look at the openings of lines finds what two regular expressions would, and more, in a fifth of the time.
-        may_open(data, offsets[:-1], offsets[1:], found)
+        may_open(data, offsets[:-1], offsets[1:], code_points.table(), _HEAD, found)
     elif boilerplate:
         series = pl.Series(texts)
         for pattern in boilerplate:

@@ -7,16 +7,21 @@ The files are temporary, have no name that another process could meet, and are g
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from filters.text_buffer import Ints
 from mashbill.errors import StoreError
 
 Array = npt.NDArray[Any]
+WINDOW = 1 << 22
+"""Numbers read from a file at a time."""
 
 
 class Spool:
@@ -69,6 +74,40 @@ class Spool:
         file.flush()
         file.seek(0)
         return np.frombuffer(file.read(), dtype=self.dtype)
+
+    def stretches(self, start: Ints, size: Ints) -> Array:
+        """Some stretches of the first column, one after the other.
+
+        They are in order and apart, and none goes beyond the rows of one `append`.
+        """
+        from filters.near_kernel import gather
+
+        out = np.empty(int(size.sum()), self.dtype)
+        before = np.cumsum(size) - size
+        for base, data, first, last in self._windows(start, start + size):
+            if first == last:
+                continue
+            some, to = slice(first, last), int(before[first])
+            gather(data, start[some] - base, size[some], out[to : to + int(size[some].sum())])
+        return out
+
+    def _windows(self, start: Ints, end: Ints) -> Iterator[tuple[int, Array, int, int]]:
+        """Pieces of the first column that hold all stretches, where each begins, and which stretches are in it."""
+        first = 0
+        if not self._files:
+            base = 0
+            for held in self._held:
+                last = int(np.searchsorted(start, base + len(held)))
+                yield base, held[:, 0], first, last
+                first, base = last, base + len(held)
+            return
+        file, width = self._files[0], self.dtype.itemsize
+        while first < len(start):
+            base = int(start[first])
+            last = max(first + 1, int(np.searchsorted(end, base + WINDOW, side="right")))
+            data = os.pread(file.fileno(), (int(end[last - 1]) - base) * width, base * width)
+            yield base, np.frombuffer(data, self.dtype), first, last
+            first = last
 
     def _write(self, rows: Array) -> None:
         try:

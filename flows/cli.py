@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cells_cli import cells
+from flows.dedup_cli import dedup_app
 from flows.exemplars_cli import exemplars_app
 from flows.exits import Exits
 from flows.judge_cli import judge_app
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(kg_app, name="kg")
 app.add_typer(judge_app, name="judge")
+app.add_typer(dedup_app, name="dedup")
 app.add_typer(exemplars_app, name="exemplars")
 app.add_typer(tcia_app, name="tcia")
 app.add_typer(student_app, name="student")

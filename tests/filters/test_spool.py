@@ -29,6 +29,24 @@ def test_what_is_read_is_what_was_appended(sizes: list[int], columns: int, memor
             assert spool.column(column).tolist() == whole[:, column].tolist()
 
 
+@given(st.lists(st.lists(st.integers(0, 4), max_size=4), max_size=6), st.sampled_from([0, 10**9]), st.data())
+def test_stretches_are_those_that_were_appended(chunks: list[list[int]], memory: int, data: st.DataObject) -> None:
+    """Chunks of stretches of some sizes; any of them, in order, are given back."""
+    sizes = [size for chunk in chunks for size in chunk]
+    size = np.array(sizes, dtype=np.int64)
+    start = np.cumsum(size) - size
+    numbers = np.arange(int(size.sum()), dtype=np.uint64) * 3
+    some = np.array(sorted(data.draw(st.sets(st.sampled_from(range(len(sizes)))))) if sizes else [], dtype=np.int64)
+    with Spool(1, np.uint64, memory) as spool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("filters.spool.WINDOW", 5)
+        done = 0
+        for chunk in chunks:
+            spool.append(numbers[done : done + sum(chunk)])
+            done += sum(chunk)
+        found = spool.stretches(start[some], size[some])
+    assert found.tolist() == [int(one) for at in some for one in numbers[start[at] : start[at] + size[at]]]
+
+
 def test_a_full_disk_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         def seek(self, *_: int) -> None: ...
