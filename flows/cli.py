@@ -22,6 +22,7 @@ from flows.exemplars_cli import exemplars_app
 from flows.exits import Exits
 from flows.judge_cli import judge_app
 from flows.kg_cli import kg_app
+from flows.look_cli import look_app
 from flows.student_cli import seen, student_app
 from flows.tcia_cli import tcia_app
 
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.add_typer(kg_app, name="kg")
 app.add_typer(judge_app, name="judge")
 app.add_typer(dedup_app, name="dedup")
+app.add_typer(look_app)
 app.add_typer(exemplars_app, name="exemplars")
 app.add_typer(tcia_app, name="tcia")
 app.add_typer(student_app, name="student")

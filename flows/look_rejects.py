@@ -3,6 +3,8 @@
 REASON     ROWS  SHARE  FOR EXAMPLE
 truncated    30    91%  the last sentence has no end
 refusal       3     9%  opens with "I'm sorry"
+
+Rows of every reason are shown, and a duplicate stands beside the row that was kept in its place.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from flows.side_by_side import TEXTS, kept_texts, side_by_side
 from flows.stored import Thing, the_thing
 from flows.terminal import console, excerpt, grid, number, plain, short, some
 from mashbill.errors import StoreError
@@ -76,7 +79,9 @@ def _read(path: Path, columns: list[str] | None) -> pl.DataFrame:
 def _reasons(thing: Thing) -> pl.DataFrame:
     """Reason, rows, and one detail for each, the commonest first."""
     columns = ["id", "reason", "step", "detail"]
-    tables = list(_tables(thing, columns))
+    # Where a reason says all there is to say, the row itself is the example.
+    example = pl.when(pl.col("detail") != "").then("detail").otherwise(pl.col("text").str.slice(0, 500)).alias("detail")
+    tables = [one.select(*columns[:3], example) for one in _tables(thing, [*columns, "text"])]
     empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     return (
         pl.concat([empty, *tables])
@@ -97,6 +102,24 @@ def _rows(thing: Thing, reason: str, most: int | None) -> Iterator[dict[str, Any
             yield row
 
 
+def _of_each(thing: Thing, table: pl.DataFrame, most: int) -> list[dict[str, Any]]:
+    """Rows of every reason in turn, the commonest reason first, and of each in the order they were read."""
+    share = {(one["reason"], one["step"]): 0 for one in table.iter_rows(named=True)}
+    left = min(most, int(table["rows"].sum()))
+    while left > 0:
+        for key, rows in zip(share, table["rows"].to_list(), strict=True):
+            if left and share[key] < rows:
+                share[key], left = share[key] + 1, left - 1
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {key: [] for key in share}
+    for part in _tables(thing):
+        for key, rows in share.items():
+            here = part.filter(pl.col("reason") == key[0], pl.col("step") == key[1])
+            found[key] += here.head(rows - len(found[key])).iter_rows(named=True)
+        if all(len(found[key]) == rows for key, rows in share.items()):
+            break
+    return [row for rows in found.values() for row in rows]
+
+
 def _render(thing: Thing, table: pl.DataFrame, reason: str, rows: int, out: Console) -> None:
     total = int(table["rows"].sum())
     if not total:
@@ -110,10 +133,10 @@ def _render(thing: Thing, table: pl.DataFrame, reason: str, rows: int, out: Cons
     out.print(
         grid(["REASON", "STEP", "ROWS", "SHARE", "FOR EXAMPLE"], lines, right=["ROWS", "SHARE"], wide="FOR EXAMPLE")
     )
-    shown = 0
-    for row in _rows(thing, reason, rows):
-        shown += 1
-        _row(row, out)
+    chosen = list(_rows(thing, reason, rows)) if reason or len(table) == 1 else _of_each(thing, table, rows)
+    shown, kept = len(chosen), kept_texts(thing.path, {row["kept_id"] for row in chosen if row["kept_id"]})
+    for row in chosen:
+        _row(row, out, kept.get(row["kept_id"]))
     of = int(table.filter(pl.col("reason") == reason)["rows"].sum()) if reason else total
     if shown < of:
         only = f" --reason {reason}" if reason else ""
@@ -124,7 +147,7 @@ def _unfinished(thing: Thing) -> str:
     return "" if thing.finished else "; it is unfinished, so these are not all"
 
 
-def _row(row: dict[str, Any], out: Console) -> None:
+def _row(row: dict[str, Any], out: Console, kept: str | None) -> None:
     out.print()
     about = "; ".join(row["subjects"])
     head = [row["reason"], short(row["id"]), row["source"], excerpt(about, 60)]
@@ -133,5 +156,14 @@ def _row(row: dict[str, Any], out: Console) -> None:
     duplicate = f" of {short(row['kept_id'])}" if row["kept_id"] else ""
     if row["detail"] or value or duplicate:
         out.print(Padding(Text(excerpt(row["detail"], 300) + duplicate + value), (0, 0, 0, 2), expand=False))
-    if row["text"]:
+    if kept is not None:
+        text = row["text"] or _text_in(row["record"])
+        out.print(Padding(side_by_side((row["id"], text), (row["kept_id"], kept)), (0, 0, 0, 2)))
+    elif row["text"]:
         out.print(Padding(Text(excerpt(row["text"], 300), "dim"), (0, 0, 0, 2), expand=False))
+
+
+def _text_in(record: str) -> str:
+    """The text of a rejected row of a type that has no column of that name."""
+    values = orjson.loads(record) if record else {}
+    return str(next((values[name] for name in TEXTS if values.get(name)), ""))

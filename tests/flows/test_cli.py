@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -9,8 +10,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from filters.length import Length
 from flows.cli import app, settings_of
+from mashbill.execute import execute
+from mashbill.filter_stack import FilterStack
+from mashbill.records import Document
+from mashbill.runtime import RejectPolicy, Runtime
+from mashbill.step import Step
+from mashbill.store import Stored
 from tests.flows.kept_root import Kept, kept_root
+from tests.support.kernel import store
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +43,12 @@ def said(*arguments: str, code: int = 0) -> Result:
 
 def looked(kept: Kept, *arguments: str, code: int = 0) -> Result:
     return said(*arguments, "--root", str(kept.root), code=code)
+
+
+def judged(root: Path, texts: list[str], step: Step) -> Stored:
+    """Documents through one step."""
+    rows = [Document.new(text=text) for text in texts]
+    return asyncio.run(execute(step, store(root, rows), Runtime(root=root), RejectPolicy(share=1.0)))
 
 
 def row_id(kept: Kept, text: str) -> str:
@@ -242,3 +257,32 @@ def test_a_release_is_exported_for_load_from_disk(kept: Kept, tmp_path: Path) ->
     assert {name: len(split) for name, split in opened.items()} == {"train": 1, "validation": 1}
     (tmp_path / "taken").mkdir()
     assert "is not this release" in looked(kept, "export", "small", str(tmp_path / "taken"), code=2).stderr
+
+
+def test_rejects_shows_rows_of_every_reason_and_an_example_of_each(tmp_path: Path) -> None:
+    from filters.refusals import Refusals
+
+    texts = ["Two words.", "Just two.", "Only two.", "I'm sorry, but I can't help with that request today."]
+    stored = judged(tmp_path, texts, FilterStack(filters=(Length(min_words=4), Refusals())))
+    shown = said("rejects", str(stored.path), "-n", "2", "--root", str(tmp_path)).stdout
+    table, rows = shown.split("\n\n", 1)
+    assert "Two words." in table
+    assert "I'm sorry, but" in table
+    assert "Two words." in rows
+    assert "I'm sorry, but" in rows
+    assert "Just two." not in rows
+    everything = said("rejects", str(stored.path), "-n", "9", "--root", str(tmp_path)).stdout
+    assert all(everything.count(text) >= 1 for text in texts)
+
+
+def test_a_duplicate_stands_beside_the_row_that_was_kept(tmp_path: Path) -> None:
+    from filters.minhash_dedup import MinhashDedup
+
+    words = [f"w{number}" for number in range(60)]
+    stored = judged(tmp_path, [" ".join(words), " ".join(["other", *words[1:]])], MinhashDedup())
+    shown = said("rejects", str(stored.path), "--root", str(tmp_path)).stdout
+    assert "REJECTED" in shown
+    assert "KEPT" in shown
+    assert "[other]" in shown
+    assert "[w0]" in shown
+    assert "…" in shown.split("REJECTED")[1]
