@@ -40,7 +40,7 @@ from train.identity import checkpoint_dir, student_identity, template_identity
 from train.plan import PlanSpec, build_plan
 from train.plan_manifest import PlanManifest
 from train.recipe import StudentSpec
-from train.render import token_tables
+from train.render import columns_of, token_tables
 from train.result import TrainResult
 from train.run import train_student
 from train.supervised_plan import SUPERVISED_FORMAT, build_supervised_plan
@@ -171,7 +171,7 @@ async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: st
     held_out = await asyncio.to_thread(held_out_sources, release)
     identity = (
         spec.identity,
-        training.render,
+        training.render.identity,
         student_identity(training.student),
         template_identity(training.student),
         {stream: one.manifest.fingerprint for stream, one in stored.items()},
@@ -213,7 +213,10 @@ def _build(
         return values.noted(_training_rows(stored[name], held_out, name, columns), name)
 
     if supervision is None:
-        tables = {name: token_tables(rows_of(name, TEXTS), tokenizer, training.render) for name in stored}
+        tables = {
+            name: token_tables(rows_of(name, columns_of(training.kinds[name])), tokenizer, training.render)
+            for name in stored
+        }
         build_plan(tables, spec=spec, out=folder, tokenizer=tokenizer.identity, values=values)
         return
     form, rejected = prompt_form(supervision, tokenizer), Rejected()
@@ -234,9 +237,6 @@ def _build(
         rejected=rejected,
         values=values,
     )
-
-
-TEXTS = ("id", "source_id", "domain", "title", "text")
 
 
 def _training_rows(stored: Stored, held_out: frozenset[str], name: str, columns: Sequence[str]) -> Iterator[pa.Table]:

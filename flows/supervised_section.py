@@ -23,6 +23,7 @@ from mashbill.section import Section
 from mashbill.step import DatasetGenerator, DatasetStep, Generator
 from train.identity import has_chat_template
 from train.recipe import Lora, StudentSpec
+from train.render import RenderSpec
 from train.supervision import ONLY_WITH, TARGETS, Supervision, refusal
 
 SUPERVISED_FIELDS = tuple(one.name for one in dataclasses.fields(Supervision))
@@ -71,17 +72,22 @@ def kind_of(bill: Bill, name: str) -> type[Record]:
     return kind
 
 
-def check_rows(section: Section, kind: type[Record], supervision: Supervision | None) -> None:
+def check_rows(section: Section, kind: type[Record], supervision: Supervision | None, render: RenderSpec) -> None:
     """Whether a student can learn from rows of a type.
 
     Raises:
         BillError: when not, at the place that names the stream.
     """
     if supervision is None:
+        if issubclass(kind, QA | Rationale) and render.questions is not None:
+            return
         if issubclass(kind, QA | Rationale | Instruction):
+            as_text = (
+                "" if issubclass(kind, Instruction) else ", or `render: {questions: {}}` to read them as plain text"
+            )
             section.fail(
                 f"its rows are {kind.__name__}, which have a question and an answer; say `target` "
-                f"({', '.join(TARGETS)}) to tune on their completions"
+                f"({', '.join(TARGETS)}) to tune on their completions{as_text}"
             )
         if "text" not in schema_of(kind).names:
             section.fail(f"its rows are {kind.__name__} and have no text; a student reads Document rows")

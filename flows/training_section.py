@@ -42,6 +42,7 @@ from train.plan import PlanSpec
 from train.questions import read_questions
 from train.recipe import BYTES, Lora, StudentSpec, TrainRecipe
 from train.render import RenderSpec
+from train.render_qa import QuestionText
 from train.supervision import Supervision
 
 BASE = "base"
@@ -78,7 +79,7 @@ class Training:
     def identity(self) -> object:
         """What decides a student besides its plan's spec and itself; without what is not said."""
         said = [one for one in (self.supervision, self.lora, self.ablation) if one is not None]
-        return (self.recipe, self.render, *said)
+        return (self.recipe, self.render.identity, *said)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,20 +129,21 @@ def read_training(bill: Bill) -> Training | None:
     if not section.at("arms").items():
         section.at("arms").fail("names no arm; wanted is arm -> {stream: share}, for example {made: {made: 1}}")
     plans = {name: dataclasses.replace(plan, shares=_arm(arm, name, bill)) for name, arm in section.at("arms").items()}
+    render = _read_render(section)
     kinds = {stream: kind_of(bill, stream) for one in plans.values() for stream in one.shares}
     for name, one in plans.items():
         for stream in one.shares:
-            check_rows(section.at("arms").at(name).at(stream), kinds[stream], supervision)
+            check_rows(section.at("arms").at(name).at(stream), kinds[stream], supervision, render)
     if plan.curriculum is not None:
         _check_order(section.at("curriculum").at("by"), plan.curriculum, kinds)
     if replay is not None:
         kinds[replay.source] = kind_of(bill, replay.source)
-        check_rows(section.at("replay").at("from"), kinds[replay.source], supervision)
+        check_rows(section.at("replay").at("from"), kinds[replay.source], supervision, render)
     recipe = _part(section, seeded, recipe_names).build(TrainRecipe)
     return Training(
         student=student,
         recipe=recipe,
-        render=section.get("render", {}).build(RenderSpec),
+        render=render,
         replay=replay,
         plans=plans,
         kinds=kinds,
@@ -201,6 +203,14 @@ def read_evaluation(bill: Bill) -> Evaluation | None:
 def read_hardware(settings: Settings) -> Hardware:
     """How students are trained here: the ``[hardware]`` table of the settings."""
     return settings.section("hardware").build(Hardware)
+
+
+def _read_render(section: Section) -> RenderSpec:
+    """How texts are written out; ``questions: {}`` takes every default."""
+    render = section.get("render", {})
+    if not isinstance(render.value, Mapping) or "questions" not in render:
+        return render.build(RenderSpec)
+    return render.build(RenderSpec, made={"questions": render.at("questions").build(QuestionText)})
 
 
 def _part(section: Section, values: Mapping[str, object], names: list[str]) -> Section:

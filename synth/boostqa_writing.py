@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mashbill.ask import Answer, Ask
 from mashbill.engine import Message, Sampling, assistant, system, user
@@ -42,6 +42,8 @@ PLACES = frozenset({"seeds", "points", "discipline", "grade_part", "difficulty",
 WRITES = Sampling(temperature=0.7, max_tokens=1024)
 """0.7: what reasoning models are commonly run at; the paper's own is not public."""
 
+MAIN_ANNOTATOR = Annotator()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Writing(Step):
@@ -69,7 +71,7 @@ class Writing(Step):
     reannotate: bool = True
     """Whether the annotator labels every draft, and what it says decides. Without it a row carries what was asked for,
     and nobody knows whether it holds: the ablation."""
-    annotator: Annotator = field(default_factory=Annotator)
+    annotator: Annotator = MAIN_ANNOTATOR
     rewrites: int = 2
     """How often a draft is written anew with what was wrong with it."""
     most_alike: float = 0.9

@@ -44,12 +44,14 @@ from synth.boostqa_writing import Writing
 from synth.budget import READS, Budget, BudgetSpec, budget_of
 from synth.graders import roles
 
+SPEC = BudgetSpec()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Boostqa(Writing, Answering, DatasetGenerator[QA, QA]):
     """Writes questions for the cells that a budget names until each has what it wants."""
 
-    budget: BudgetSpec = field(default_factory=BudgetSpec)
+    budget: BudgetSpec = SPEC
     """How much for which cell: ``{total: 2000, by: weakness, gamma: 1}``; with ``unit: tokens`` so many tokens."""
     group: int = 1
     """Seeds of one discipline that a question starts from, 1 to 3."""
