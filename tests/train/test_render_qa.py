@@ -40,7 +40,9 @@ def test_every_template_has_the_domain_first_then_question_reasons_and_answer(te
 
 
 def test_a_domain_goes_before_a_discipline_and_neither_is_needed() -> None:
-    first = [text_of(QA.new(question="Why is that?", answer="so", **more)).split("\n")[0] for more in ({}, {"domain": "a"})]
+    first = [
+        text_of(QA.new(question="Why is that?", answer="so", **more)).split("\n")[0] for more in ({}, {"domain": "a"})
+    ]
     assert first[1] == "a"
     assert first[0] != ""
 
