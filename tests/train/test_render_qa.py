@@ -111,7 +111,7 @@ def test_rows_of_questions_become_tokens(tokenizer: StudentTokenizer) -> None:
 
 
 def test_without_the_word_of_the_bill_they_are_no_texts(tokenizer: StudentTokenizer) -> None:
-    with pytest.raises(StoreError, match="with `render: {questions: {}}` rows with a question"):
+    with pytest.raises(StoreError, match="rows with a question"):
         list(token_tables([to_table([FENCE], QA)], tokenizer))
 
 
