@@ -1,6 +1,6 @@
 r"""A made subject domain with known difficulty, and scripted models of known faults that write, judge, answer and edit.
 
-Four disciplines, each with six operations of its own; an operation takes each of twelve states to another. A question
+Four disciplines, each with four operations of its own; an operation takes each of eight states to another. A question
 is a chain, its difficulty is its length, and each grade has a notation of its own::
 
     primary    begin at ka , do dor , then do mig . where does it end ?
@@ -37,14 +37,14 @@ FIELDS: Mapping[str, str] = {
 """Discipline -> the label its questions have; law alone is no STEM."""
 GRADES = ("primary", "high", "graduate")
 DIFFICULTIES = (1, 2, 3, 4, 5)
-OPERATIONS = 6
+OPERATIONS = 4
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-STATES = _words("ka lu pa ro si te vo wen yar zul bex dol")
+STATES = _words("ka lu pa ro si te vo wen")
 _SYLLABLES = _words("dor mig fal nus kel tob rin sav gol pim zet hux cam bir wod lyr jat qen vip mox sul nef gar tid")
 _CHAIN = re.compile(
     r"(?:begin at|start from) (?P<primary>\w+) , (?P<steps>.*?) \. where|"
@@ -280,14 +280,16 @@ def _other(rng: random.Random, answer: str) -> str:
     return rng.choice([one for one in STATES if one != answer])
 
 
-def seeds(world: World, each: int, *, pass_rates: Mapping[tuple[str, int], float] | None = None) -> list[QA]:
-    """Labelled questions, `each` to write from in every cell; with pass rates, as many again that were tried."""
+def seeds(
+    world: World, each: int, *, pass_rates: Mapping[tuple[str, int], float] | None = None, probes: int = 0
+) -> list[QA]:
+    """Labelled questions, `each` to write from in every cell; with pass rates, `probes` more that were tried."""
     rng, made, seen = random.Random(seed_of("boostqa_seeds", world.seed)), list[QA](), set[str]()
     for name in FIELDS:
         for difficulty in DIFFICULTIES:
             rates: list[float | None] = [None] * each
             if pass_rates is not None:
-                rates += _rates(each, pass_rates[name, difficulty])
+                rates += _rates(probes or each, pass_rates[name, difficulty])
             for rate in rates:
                 chain = _new(world, rng, name, difficulty, seen)
                 made.append(world.qa(chain, pass_rate=rate))
