@@ -73,8 +73,14 @@ def render(row: Mapping[str, Any], spec: RenderSpec | None = None) -> str:
     'Veylund\nSalt\n\nSalt is white.'
     """
     spec = spec or RenderSpec()
-    text = question_text(row, spec.questions) if spec.questions and "question" in row else row.get("text") or ""
-    return heading(row, spec) + text
+    return heading(row, spec) + body(row, spec)
+
+
+def body(row: Mapping[str, Any], spec: RenderSpec) -> str:
+    """The text of a row without what stands above it."""
+    if spec.questions is not None and "question" in row:
+        return question_text(row, spec.questions)
+    return row.get("text") or ""
 
 
 def heading(row: Mapping[str, Any], spec: RenderSpec) -> str:
@@ -125,13 +131,13 @@ def _tokens_of(batch: pa.RecordBatch, tokenizer: Tokenizes, spec: RenderSpec) ->
 
 
 def _given_and_tokens(
-    rows: list[dict[str, str | None]], tokenizer: Tokenizes, spec: RenderSpec
+    rows: list[dict[str, Any]], tokenizer: Tokenizes, spec: RenderSpec
 ) -> tuple[list[int], list[list[int]]]:
     if spec.learn_heading:
         return [0] * len(rows), tokenizer.documents([render(row, spec) for row in rows])
     # Tokenised apart, so that no token lies on both sides of where learning begins.
     heads = tokenizer.documents([heading(row, spec) for row in rows])
-    texts = tokenizer.documents([row.get("text") or "" for row in rows])
+    texts = tokenizer.documents([body(row, spec) for row in rows])
     (frame,) = tokenizer.documents([""])
     begin = len(frame) - 1
     given = [len(head) - 1 if len(head) > len(frame) else 0 for head in heads]
