@@ -47,7 +47,7 @@ from train.student import load_student
 
 REPLAY = 0.35
 """Share of general text by tokens: between the 30 and 40 % that mid-training is reported to take."""
-SEEDS, PROBES = 12, 24
+SEEDS, PROBES = 6, 12
 """Of each cell: to write from, and to try the student with."""
 FULL = Boostqa(
     annotator=Annotator(engine="judge"),
@@ -202,14 +202,13 @@ async def _written(arm: Arm, source: list[QA], models: Models) -> tuple[list[QA]
 
 def _controllers(world: World, rows: list[QA], notes: dict[str, Any], models: Models) -> dict[str, Any]:
     """What went in against what came out."""
-    chains = [world.read(row.question) for row in rows]
+    items = [world.read(row.question) for row in rows]
     easier = sum(
-        chain is not None and len(chain.operations) < (row.difficulty or 0)
-        for chain, row in zip(chains, rows, strict=True)
+        item is not None and item.difficulty < (row.difficulty or 0) for item, row in zip(items, rows, strict=True)
     )
     found = notes.get("refinement", {})
     gone = notes.get("difficulty_degradation", {})
-    true = Counter(f"{chain.field}/{len(chain.operations)}" for chain in chains if chain is not None)
+    true = Counter(f"{item.field}/{item.difficulty}" for item in items if item is not None)
     cells = notes["budget"]["cells"] if notes else []
     return {
         "budget": {f"{one['discipline']}/{one['difficulty']}": one["budget"] for one in cells},

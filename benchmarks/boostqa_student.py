@@ -1,7 +1,7 @@
 """The student of the BoostQA benchmark: its words, its training on a plan of whole texts, its accuracy by cell.
 
-A Llama of two layers and 0.2M weights reads questions as plain text, continues ``Question ka -> dor -> mig = ? So`` by
-greedy choice, and is right where the word behind ``Answer`` is.
+A Llama of two layers and 0.1M weights reads questions as plain text; asked ``law Question kind ( doran-ka ) = ?
+Answer``, it is right where its likeliest next word is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from benchmarks.boostqa_world import DIFFICULTIES, FIELDS, GRADES, Chain, World
+from benchmarks.boostqa_world import DIFFICULTIES, FIELDS, GRADES, Cell, Item, World
 from mashbill.fingerprint import seed_of
 from mashbill.records import Document, Record, to_row, to_table
 from train.batches import PlanReader
@@ -28,17 +28,16 @@ from train.render_qa import QuestionText
 from train.student import Student, load_student, save_student
 from train.tokenizer import StudentTokenizer
 
-Cell = tuple[str, int]
 SEQUENCE, ROWS = 128, 8
-TEMPLATES = ("Question {question} So\n{rationale}\nAnswer {answer}", "{question}\n{rationale}\nAnswer {answer}")
-"""Two plain forms in the words of the world; the student is asked in the first."""
+TEMPLATES = ("Question {question}\nAnswer {answer} .\n{rationale}", "{question}\nAnswer {answer} .\n{rationale}")
+"""Two plain forms in the words of the world, the answer before its reasons; the student is asked in the first."""
 RENDER = RenderSpec(questions=QuestionText(templates=TEMPLATES))
-ASKED = 36
-"""Questions of each cell, as many of each grade: 720 in all."""
-SHARES = {"mathematics": 0.5, "physics": 0.3, "computing": 0.12, "law": 0.08}
+ASKED = 40
+"""Questions of each cell, as many of each grade: 600 in all."""
+SHARES = {"mathematics": 0.7, "computing": 0.2, "law": 0.1}
 """Of general text: what the student has read before, and of what too little."""
 LENGTHS = {1: 0.4, 2: 0.3, 3: 0.2, 4: 0.07, 5: 0.03}
-NOTATIONS = {"primary": 0.6, "high": 0.3, "graduate": 0.1}
+NOTATIONS = {"primary": 0.8, "high": 0.2}
 
 
 def tokenizer_of(world: World, place: Path) -> StudentTokenizer:
@@ -52,7 +51,7 @@ def tokenizer_of(world: World, place: Path) -> StudentTokenizer:
 
 
 def general(world: World, count: int) -> list[Document]:
-    """Texts of three worked questions each, in the mix that the student has read before: mostly easy, of two fields."""
+    """Texts of three worked questions each, in the mix that the student has read before: mostly easy ones."""
     rng, texts = random.Random(seed_of("general", world.seed)), dict[str, None]()
     while len(texts) < count:
         worked = []
@@ -60,17 +59,17 @@ def general(world: World, count: int) -> list[Document]:
             name = rng.choices(list(SHARES), list(SHARES.values()))[0]
             length = rng.choices(list(LENGTHS), list(LENGTHS.values()))[0]
             grade = rng.choices(list(NOTATIONS), list(NOTATIONS.values()))[0]
-            row = world.qa(world.chain(rng, name, length, grade))
+            row = world.qa(world.item(rng, name, length, grade))
             worked.append(render(to_row(row), RENDER))
         texts["\n\n".join(worked)] = None
     return [Document.new(text=text) for text in texts]
 
 
-def held_out(world: World, each: int = ASKED, what: str = "held out") -> dict[Cell, list[Chain]]:
+def held_out(world: World, each: int = ASKED, what: str = "held out") -> dict[Cell, list[Item]]:
     """Questions to be asked, by cell, as many of each grade."""
     rng = random.Random(seed_of(what, world.seed))
     return {
-        (name, difficulty): [world.chain(rng, name, difficulty, GRADES[at % len(GRADES)]) for at in range(each)]
+        (name, difficulty): [world.item(rng, name, difficulty, GRADES[at % len(GRADES)]) for at in range(each)]
         for name in FIELDS
         for difficulty in DIFFICULTIES
     }
@@ -112,36 +111,19 @@ def scratch(world: World, tokenizer: Path) -> StudentSpec:
     )
 
 
-def accuracies(student: Student, world: World, asked: Mapping[Cell, Sequence[Chain]]) -> dict[Cell, list[bool]]:
-    """Cell -> for each of its questions whether the student's answer is right."""
-    prompts: dict[int, list[tuple[Cell, int, list[int], int]]] = defaultdict(list)
-    for cell, chains in asked.items():
-        for at, chain in enumerate(chains):
-            text = f"{chain.field} Question {chain.text} So"
-            ids = student.tokenizer.ids([text])[0]
-            prompts[len(ids)].append((cell, at, ids, world.answer(chain)))  # type: ignore[arg-type]
-    right = {cell: [False] * len(chains) for cell, chains in asked.items()}
+@torch.inference_mode()
+def accuracies(student: Student, world: World, asked: Mapping[Cell, Sequence[Item]]) -> dict[Cell, list[bool]]:
+    """Cell -> for each of its questions whether the likeliest next word is the answer."""
+    prompts: dict[int, list[tuple[Cell, int, list[int], str]]] = defaultdict(list)
+    for cell, items in asked.items():
+        for at, item in enumerate(items):
+            ids = student.tokenizer.ids([f"{item.field} Question {item.text} Answer"])[0]
+            prompts[len(ids)].append((cell, at, ids, world.answer(item)))
+    right = {cell: [False] * len(items) for cell, items in asked.items()}
     student.model.eval()
-    for length, group in prompts.items():
-        longest = 4 * max(cell[1] for cell, *_ in group) + 3
-        answers = _answers(student, [ids for _, _, ids, _ in group], length, longest)
-        for (cell, at, _, answer), said in zip(group, answers, strict=True):
-            right[cell][at] = said == str(answer)
+    for group in prompts.values():  # those of one length need no padding
+        logits = student.model(input_ids=torch.tensor([ids for _, _, ids, _ in group]), use_cache=False).logits[:, -1]
+        for (cell, at, _, answer), said in zip(group, logits.argmax(-1).tolist(), strict=True):
+            right[cell][at] = student.tokenizer.decode([said]).strip() == answer
     student.model.train()
     return right
-
-
-@torch.inference_mode()
-def _answers(student: Student, prompts: list[list[int]], length: int, longest: int) -> list[str]:
-    """What stands behind ``Answer`` in the greedy continuation of prompts of one length."""
-    ids = torch.tensor(prompts)
-    for _ in range(longest):
-        logits = student.model(input_ids=ids, use_cache=False).logits[:, -1]
-        ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], dim=1)
-    texts = [student.tokenizer.decode(row).split() for row in ids[:, length:].tolist()]
-    return [_after(words) for words in texts]
-
-
-def _after(words: list[str]) -> str:
-    at = words.index("Answer") + 1 if "Answer" in words else len(words)
-    return words[at] if at < len(words) else ""

