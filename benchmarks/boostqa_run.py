@@ -23,7 +23,6 @@ from benchmarks.benefit_run import stored_source
 from benchmarks.boostqa_student import (
     ROWS,
     SEQUENCE,
-    Cell,
     accuracies,
     general,
     held_out,
@@ -32,7 +31,7 @@ from benchmarks.boostqa_student import (
     tokenizer_of,
     trained,
 )
-from benchmarks.boostqa_world import GRADES, Models, World, right_answers, seeds
+from benchmarks.boostqa_world import GRADES, Cell, Models, World, right_answers, seeds
 from mashbill.asker import Asker
 from mashbill.execute import execute
 from mashbill.ledger import Ledger
