@@ -33,7 +33,7 @@ def seed_of_question(qa: QA, *, need_answer: bool = True) -> QA:
     Raises:
         BadReply: ``empty_question``, ``no_answer``, ``repeated_option`` or ``answer_no_option``, with what was found.
     """
-    question = _NUMBERING.sub("", tidied(qa.question), count=1).strip()
+    question = _without(_NUMBERING, tidied(qa.question))
     options = tuple(tidied(one) for one in qa.options)
     if not options:
         question, options = _split(question)
@@ -41,7 +41,7 @@ def seed_of_question(qa: QA, *, need_answer: bool = True) -> QA:
     if not words(question):
         raise BadReply("empty_question", f"holds no words: {qa.question[:80]!r}", text=qa.question)
     _refuse_repeats(options, question)
-    answers = [_ANSWER.sub("", tidied(one)) for one in (qa.answer, *qa.accepted)]
+    answers = [_without(_ANSWER, tidied(one)) for one in (qa.answer, *qa.accepted)]
     answers = list(dict.fromkeys(one for one in answers if one))
     if not answers and need_answer:
         raise BadReply("no_answer", "has no answer, so nobody can say what a student gets right", text=question)
@@ -61,20 +61,28 @@ def seed_of_question(qa: QA, *, need_answer: bool = True) -> QA:
 
 
 def tidied(text: str) -> str:
-    r"""Unicode form C, one kind of line end, no space at the ends of lines nor runs of it.
+    r"""Unicode form C, one kind of line end, no space at the ends of lines nor runs of it but in lines of code.
 
-    >>> tidied("  How\u00a0 many?\r\n\r\n\r\n\r\nSay. ")
-    'How many?\n\nSay.'
+    >>> tidied("  How\u00a0 many?\r\n\r\n\r\n\r\nSay. "), tidied("def f():\n    return  1 ")
+    ('How many?\n\nSay.', 'def f():\n    return  1')
     """
     plain = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
-    lines = (_BLANKS.sub(" ", line).strip() for line in plain.split("\n"))
-    return _LINES.sub("\n\n", "\n".join(lines)).strip()
+    # What is indented is code, where blanks mean something.
+    lines = (line if line[:1].isspace() else _BLANKS.sub(" ", line) for line in plain.strip().split("\n"))
+    return _LINES.sub("\n\n", "\n".join(line.rstrip() for line in lines))
 
 
 def question_key(qa: QA) -> tuple[str, ...]:
     """What two questions have in common that ask the same: words of context and question, and the set of options."""
     options = sorted(" ".join(option_key(one)) for one in qa.options)
     return (" ".join(words(qa.context)), " ".join(words(qa.question)) or qa.question, *options)
+
+
+def _without(head: re.Pattern[str], text: str) -> str:
+    """The text without what stands at its head, however often: ``1. Q: Who?`` -> ``Who?``."""
+    while match := head.match(text):
+        text = text[match.end() :].strip()
+    return text
 
 
 def _split(question: str) -> tuple[str, tuple[str, ...]]:

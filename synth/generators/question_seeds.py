@@ -27,7 +27,7 @@ from synth.seed_text import seed_of_question
 class QuestionSeeds(DatasetStep[QA, QA]):
     """Makes questions of any source alike, and rejects those without an answer or with odd options."""
 
-    version = 2
+    version = 3
 
     need_answer: bool = True
     """Whether a question without an answer is rejected: nobody can probe a student with it."""

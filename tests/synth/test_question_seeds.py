@@ -42,6 +42,8 @@ async def seeds(root: Path, *rows: Record, step: QuestionSeeds = PLAIN, part_row
         (qa("  Which \t burns? \r\n", " Oil ", ("salt", "oil")), "Which burns?", ("salt", "oil"), "oil"),
         (qa("3 bags cost 4 marks each. How many?", "12"), "3 bags cost 4 marks each. How many?", (), "12"),
         (qa("Sort:\nB) oil\nC) salt", "C, B"), "Sort:\nB) oil\nC) salt", (), "C, B"),
+        (qa("1. Q: Who burns?", "Answer: the answer is oil"), "Who burns?", (), "oil"),
+        (qa("What is f(2)?\ndef f(x):\n    return  x", "2"), "What is f(2)?\ndef f(x):\n    return  x", (), "2"),
         (qa("Cafe\u0301 or tea?", "answer: tea"), "Café or tea?", (), "tea"),
     ],
 )
