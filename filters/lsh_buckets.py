@@ -9,7 +9,7 @@ bands, so the same few rows make the same bucket again and again; a bucket of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +51,15 @@ class Candidates:
 
 def shared_buckets(keys: Spool, alone: Bools) -> Candidates:
     """The candidates among rows whose band keys are the columns of a spool; rows marked `alone` are none."""
+    return united(buckets_of_band(keys.column(band), alone) for band in range(keys.columns))
+
+
+def united(bands: Iterable[tuple[Rows, Ints]]) -> Candidates:
+    """The candidates of all bands, each band's buckets as `buckets_of_band` gives them."""
     found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     seen, used = np.empty(0, np.uint64), 0
-    for band in range(keys.columns):
-        rows, starts = _buckets(keys.column(band), alone)
-        rows, numbers, marks = _new(rows, starts, seen)
+    for band in bands:
+        rows, numbers, marks = _new(*band, seen)
         found.append((rows, numbers + used))
         used += len(marks)
         seen = np.union1d(seen, marks)
@@ -74,7 +78,7 @@ def candidates_of(rows: Rows, buckets: Rows, count: int) -> Candidates:
     return Candidates(some, np.concatenate(([0], np.cumsum(sizes))), buckets, count, group)
 
 
-def _buckets(keys: Hashes, alone: Bools) -> tuple[Rows, Ints]:
+def buckets_of_band(keys: Hashes, alone: Bools) -> tuple[Rows, Ints]:
     """The rows of the buckets of one band, bucket after bucket, and where each bucket begins."""
     some = np.flatnonzero(~alone)
     keys = keys[some] if len(some) < len(keys) else keys

@@ -67,6 +67,8 @@ class MinhashDedup(DatasetStep[Record, Record]):
     """An index of earlier releases (`mashbill dedup index`), relative to the bill; its rows come before all others."""
     against_digest: str = ""
     """What that index holds: set by itself, since its content is identity and where it lies is not."""
+    ray: str = field(default="", metadata={"identity": False})
+    """The address of a Ray cluster to do it on (``local`` starts one here); rows are the same. Empty: this process."""
     memory_mb: int = field(default=1024, metadata={"identity": False})
     """Megabytes (10^6 bytes) for keys and shingles before they go to disk; rows are the same with any."""
 
@@ -102,6 +104,10 @@ class MinhashDedup(DatasetStep[Record, Record]):
 
     def removals(self, parts: Parts) -> Found:
         """The rows that go, without writing anything (see `filters.removal`)."""
+        if self.ray:
+            from filters.minhash_ray import near_duplicates_on_ray
+
+            return near_duplicates_on_ray(self, parts, kind_of_parts(parts))
         return near_duplicates(self, parts, kind_of_parts(parts))
 
     def report(self, source: Stored, stored: Stored) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ One row in -> out: a row that shares 92 % of its shingles with a better one -> `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,18 +56,26 @@ def near_duplicates(step: MinhashDedup, parts: Parts, kind: type[Record]) -> Fou
         earlier = _with_earlier(step, kind, keys, hashes, sizes)
         size = np.concatenate(sizes)
         candidates = shared_buckets(keys, size == 0)
-        about = _about(step, parts, kind, candidates.rows, np.array(starts), earlier)
+        told = (
+            candidate_rows(step, parts, index, kind, some) for index, some in by_part(candidates.rows, np.array(starts))
+        )
+        about = about_candidates(told, candidates.rows, starts[-1], earlier)
         begin: Ints = (np.cumsum(size, dtype=np.int64) - size)[candidates.rows]
         counts: Ints = size[candidates.rows].astype(np.int64)
-        judged = []
+        found = []
         for batch in batches(candidates, counts, third // 8):
             bounds = np.concatenate(([0], np.cumsum(counts[batch])))
             sets = sorted_sets(Shingles(hashes.stretches(begin[batch], counts[batch]), bounds))
-            judged.append(_judged(step, candidates.only(batch), about[batch], sets))
-    removed = pl.concat([pl.DataFrame(schema=CLUSTERED), *(one for one, _ in judged)])
+            found.append(judged(step, candidates.only(batch), about[batch], sets))
+    return found_of(found, candidates)
+
+
+def found_of(batches: Sequence[tuple[pl.DataFrame, int]], candidates: Candidates) -> Found:
+    """What all batches found."""
+    removed = pl.concat([pl.DataFrame(schema=CLUSTERED), *(one for one, _ in batches)])
     noted = {
         "candidates": len(candidates),
-        "pairs_measured": sum(measured for _, measured in judged),
+        "pairs_measured": sum(measured for _, measured in batches),
         "clusters": removed["cluster"].n_unique(),
     }
     return Found(removed, noted)
@@ -89,33 +97,28 @@ def _with_earlier(
     return rows
 
 
-def _about(
-    step: MinhashDedup, parts: Parts, kind: type[Record], rows: Rows, starts: Ints, earlier: EarlierRows | None
+def about_candidates(
+    told: Iterable[tuple[pl.DataFrame, list[frozenset[str]]]],
+    rows: Rows,
+    count: int,
+    earlier: EarlierRows | None = None,
 ) -> pl.DataFrame:
-    """What decides among candidates, with their place in the order: rows of the index come first."""
+    """What decides among candidates, with their place in the order: rows of the index come first.
+
+    `told` has `filters.near_rows.candidate_rows` of each part; candidates from `count` on are the index's.
+    """
     frames, answers = [pl.DataFrame(schema=ORDER_SCHEMA)], list[frozenset[str]]()
-    for index, some in by_part(rows, starts):
-        order, said = candidate_rows(step, parts, index, kind, some)
+    for order, said in told:
         frames.append(order)
         answers += said
     if earlier is not None:
-        old = rows[rows >= starts[-1]] - starts[-1]
-        frames.append(
-            earlier.about[old].select(
-                "id",
-                "source_id",
-                part=pl.lit(0, dtype=pl.UInt32),
-                row=pl.lit(0, dtype=pl.UInt32),
-                rank_score=pl.lit(float("inf")),
-                tie=pl.lit(b""),
-            )
-        )
+        old = rows[rows >= count] - count
+        zero = pl.lit(0, dtype=pl.UInt32)
+        best = {"rank_score": pl.lit(float("inf")), "tie": pl.lit(b"")}
+        frames.append(earlier.about[old].select("id", "source_id", part=zero, row=zero, **best))
         answers += [earlier.answers[row] for row in old]
-    about = (
-        pl.concat(frames)
-        .with_row_index("number")
-        .with_columns(answer=pl.Series(answer_codes(answers)), fixed=pl.Series(rows >= starts[-1]))
-    )
+    about = pl.concat(frames).with_row_index("number")
+    about = about.with_columns(answer=pl.Series(answer_codes(answers)), fixed=pl.Series(rows >= count))
     # A question with an answer comes before one without, whatever its score.
     ordered = in_order(about).sort(~pl.col("fixed"), pl.col("answer") < 0, maintain_order=True)
     ranks = ordered.select("number").with_row_index("rank")
@@ -131,7 +134,7 @@ def by_part(rows: Rows, starts: Ints) -> Iterator[tuple[int, Ints]]:
             yield index, rows[cuts[index] : cuts[index + 1]] - starts[index]
 
 
-def _judged(
+def judged(
     step: MinhashDedup, candidates: Candidates, about: pl.DataFrame, sets: tuple[np.ndarray, Ints, Ints]
 ) -> tuple[pl.DataFrame, int]:
     """The rows of one batch that go, and how many pairs were measured."""
