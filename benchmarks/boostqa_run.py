@@ -131,7 +131,7 @@ class Arm:
     def step(self) -> Boostqa:
         """The step of the arm."""
         by = "uniform" if self.name == "uniform" else "weakness"
-        budget = BudgetSpec(total=self.rows, by=by)  # type: ignore[arg-type]
+        budget = BudgetSpec(total=self.rows, by=by, gamma=2.0)  # type: ignore[arg-type]
         return dataclasses.replace(FULL, budget=budget, **CHANGES[self.name])
 
 
