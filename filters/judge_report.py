@@ -36,8 +36,11 @@ def judge_report(made: Stored, rubric: Rubric, prefix: str, role: str) -> dict[s
                     counted[level] += 1
         makers = table.column("made").combine_chunks().field("engine").value_counts() if table.num_rows else []
         family += sum(one["counts"].as_py() for one in makers if own & families_of(one["values"].as_py()))
+    missing = sum(rows - counted.total() for counted in marks.values())
+    said = f"{rows:,} rows were marked by {identity} by the rubric {rubric.name}; {missing:,} marks are missing."
     return {
         "judge": identity,
+        "card": [said],
         "rubric": rubric.name,
         "marks": {
             name: {level: counted[level] for level in rubric.levels if counted[level]}

@@ -1,7 +1,7 @@
 """Give each row a number by a model: its perplexity, or what a reward model thinks of it; and cut at either end.
 
 One row in -> out, with ``scorer: perplexity, most: 200``: ``"Salt melts at 801 °C."`` -> kept, with the score
-``perplexity`` 38.2; ``"asdf qwer zxcv"`` -> rejected, ``perplexity_too_high``, value 5210.
+``perplexity`` 87.9; ``"asdf qwer zxcv"`` -> rejected, ``perplexity_too_high``, value 4868.
 
     curate:
       - model_score: {scorer: perplexity, model: smollm2-135m-instruct, most: 500}

@@ -149,12 +149,15 @@ class ProxyJudge(DatasetGenerator[Record, Record]):
             name, _, figure = key.partition(".")
             whole = figure in ("fitted", "held_out")
             dimensions.setdefault(name, {})[figure] = value if whole else value / PARTS_OF_ONE
+        judge = made.manifest.engine if self.engine == MAIN else made.manifest.engines[self.engine]
+        by_proxy = rows - judged - escalated if dimensions else 0
         return {
-            "judge": made.manifest.engine if self.engine == MAIN else made.manifest.engines[self.engine],
+            "judge": judge,
             "judged": judged,
             "escalated": escalated,
-            "by_proxy": rows - judged - escalated if dimensions else 0,
+            "by_proxy": by_proxy,
             "dimensions": dimensions,
+            "card": [_said(judge, judged + escalated, by_proxy, dimensions)],
         }
 
     def _rubric(self) -> Rubric:
@@ -247,3 +250,14 @@ class ProxyJudge(DatasetGenerator[Record, Record]):
             if kappa is not None:
                 noted[f"{name}.kappa"] = round(kappa * PARTS_OF_ONE)
         return noted
+
+
+def _said(judge: str, asked: int, by_proxy: int, dimensions: Mapping[str, Mapping[str, float]]) -> str:
+    """A sentence for the card."""
+    if not by_proxy:
+        return f"{asked:,} rows were marked by {judge}."
+    kappas = ", ".join(f"{name} {one['kappa']:.2f}" for name, one in dimensions.items() if "kappa" in one)
+    return (
+        f"{asked:,} rows were marked by {judge}, {by_proxy:,} by a proxy that learnt from it; kappa of the two on "
+        f"held-out rows: {kappas}."
+    )

@@ -1,6 +1,6 @@
 """Scorers by name: a model's number for each text, for filters that know no models.
 
-``load_scorer("perplexity", "smollm2-135m-instruct").score([("", "Salt melts at 801 °C.")])`` -> ``array([38.2])``
+``load_scorer("perplexity", "smollm2-135m-instruct").score([("", "Salt melts at 801 °C.")])`` -> ``array([87.9])``
 
 A scorer is a class with a `score` method in a file named for it, in `synth.engines`: `perplexity` and `reward`. Its
 identity is what decides its numbers, the model's weights above all, and never where they lie.

@@ -49,6 +49,7 @@ async def test_marks_become_scores_and_low_ones_rejects_with_all_that_was_said(t
     assert len(gone[1].made.asks) == 1
     assert made.manifest.notes == {
         "judge": "scripted/judge",
+        "card": ["3 rows were marked by scripted/judge by the rubric knowledge; 0 marks are missing."],
         "rubric": "knowledge",
         "marks": {"relevance": {"1": 1, "5": 2}, "brevity": {"4": 1, "5": 2}, "factuality": {"2": 2, "5": 1}},
         "missing": {"relevance": 0, "brevity": 0, "factuality": 0},

@@ -55,6 +55,7 @@ async def test_rows_are_decided_as_the_judge_would_for_a_part_of_the_asks(tmp_pa
     assert wrong <= 27, "3 of 100 at most, and these are texts half on salt"
     assert made.manifest.counts.attempts == 900
     assert notes["dimensions"]["label"]["kappa"] > 0.8
+    assert re.search(r" by a proxy that learnt from it; kappa .* label 0\.\d\d\.$|label 1\.00\.$", notes["card"][0])
     assert notes["dimensions"]["label"]["held_out"] + notes["dimensions"]["label"]["fitted"] == 150
 
 
@@ -118,6 +119,7 @@ async def test_all_rows_are_judged_where_there_are_few(tmp_path: Path) -> None:
         "escalated": 0,
         "by_proxy": 0,
         "dimensions": {},
+        "card": ["60 rows were marked by scripted/judge."],
     }
     assert all(scores_of(row) == {"judge_label": 1.0, "judge_asked": 1.0} for row in rows_of(made))
 
@@ -155,6 +157,20 @@ async def test_a_proxy_that_does_not_agree_stops_the_run(tmp_path: Path) -> None
 
 def _coin(material: str) -> str:
     return "yes" if int(re.findall(r"\d+", material)[-1]) * 7919 % 13 < 6 else "no"
+
+
+ODD = ["ملح البحر", "塩は海から採れる。塩田。", "salt\x00pan brine", "\u202esalt brine", "salt " * 20_000, "🧂" * 50]
+
+
+async def test_odd_texts_and_ids_that_come_twice_are_decided_like_others(tmp_path: Path) -> None:
+    odd = [Document.new(text=text, title="Salt") for text in ODD]
+    rows = [*corpus(200), *odd, *odd]
+    made = await judged(STEP, store(tmp_path, rows, part_rows=90), scripted(on_salt))
+    assert made.manifest.counts.attempts == len(rows)
+    decided = [row.id for row in rows_of(made)] + [json.loads(one.record)["id"] for one in rejects_in(made)]
+    assert sorted(decided) == sorted(row.id for row in rows)
+    kept = Counter(row.id for row in rows_of(made))
+    assert {kept[row.id] for row in odd} <= {0, 2}, "two rows of one id share a fate"
 
 
 async def test_the_same_rows_in_other_parts_are_decided_alike(tmp_path: Path) -> None:

@@ -109,6 +109,19 @@ def test_which_rows_are_nearest_does_not_depend_on_their_order(
     assert len(one) == min(keep, len(rows))
 
 
+ODD = ["ملح البحر", "塩は海から採れる。", "salt\x00pan", "\u202esalt", "salt " * 20_000, "🧂", "…"]
+
+
+def test_odd_texts_and_ids_that_come_twice_are_chosen_among_like_others(tmp_path: Path, proxy_path: str) -> None:
+    rows = [Document.new(text=text, source_id="s") for text in ODD] * 2
+    shots = shots_file(tmp_path, [{"text": "salt"}])
+    for step in (KShot(shots=shots, keep=6), KCentre(proxy=proxy_path, choose=6)):
+        kept, gone = ran(step, [rows[:5], rows[5:]])
+        assert (len(kept), len(gone)) == (6, 8)
+    cards = [scored(row, judge_relevance=1, judge_brevity=1, judge_factuality=1) for row in rows]
+    assert len(ran(TopThenSample(take=3, most_relevant=10), [cards[:4], cards[4:]])[0]) == 3
+
+
 def test_several_columns_are_compared_together(tmp_path: Path) -> None:
     rows = [QA.new(question="What is brine?", answer=answer) for answer in ("salt water", "lantern oil")]
     shots = shots_file(tmp_path, [{"question": "What is brine?", "answer": "salt water"}])

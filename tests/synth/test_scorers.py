@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import processors
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForSequenceClassification
 
 from filters import model_score
@@ -23,7 +24,7 @@ from synth.engines import perplexity, reward, scoring
 from tests.filters.support import MemoryParts
 from tests.synth.transformers_models import CONTEXT, tiny_tokenizer, write_tiny
 
-TEXTS = ["Salt melts.", "x", "Ora Venn founded the Salt Guild in 1842, they say.", "zz" * 40]
+TEXTS = ["Salt melts.", "xy", "Ora Venn founded the Salt Guild in 1842, they say.", "zz" * 40]
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +67,11 @@ def _forget() -> Iterator[None]:
 
 def by_hand(place: str, prompt: str, text: str) -> float:
     tokenizer, model = tiny_tokenizer(), AutoModelForCausalLM.from_pretrained(place)
-    before = [1, *tokenizer(prompt, add_special_tokens=False)["input_ids"]] if prompt else [1]
+    before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = before + tokenizer(text, add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         logs = model(torch.tensor([ids])).logits[0].log_softmax(dim=-1)
-    found = [float(logs[at - 1, ids[at]]) for at in range(len(before), len(ids))]
+    found = [float(logs[at - 1, ids[at]]) for at in range(max(1, len(before)), len(ids))]
     return math.exp(-sum(found) / len(found))
 
 
@@ -81,12 +82,28 @@ def test_perplexity_is_that_of_the_text_after_the_prompt(causal: str) -> None:
     assert load_scorer("perplexity", causal).score(pairs[2:3]) == pytest.approx(found[2:3], rel=1e-4)
 
 
+def test_a_tokenizer_that_begins_with_a_token_of_its_own_has_the_first_word_counted(tmp_path: Path) -> None:
+    place = write_tiny(tmp_path)
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
+    )
+    tokenizer.save_pretrained(place)
+    model = AutoModelForCausalLM.from_pretrained(place)
+    ids = [1, *tiny_tokenizer()("xy", add_special_tokens=False)["input_ids"]]
+    with torch.inference_mode():
+        logs = model(torch.tensor([ids])).logits[0].log_softmax(dim=-1)
+    wanted = math.exp(-float(logs[0, ids[1]] + logs[1, ids[2]]) / 2)
+    assert load_scorer("perplexity", str(place)).score([("", "xy")]) == pytest.approx([wanted], rel=1e-4)
+
+
 def test_a_blank_text_has_no_perplexity_and_a_long_one_is_cut(causal: str) -> None:
     scorer = load_scorer("perplexity", causal)
-    blank, long, longer, asked = scorer.score(
-        [("", " \n"), ("", "salt " * 200), ("", "salt " * 400), ("why " * 400, "salt " * 400)]
+    blank, single, long, longer, asked = scorer.score(
+        [("", " \n"), ("", "x"), ("", "salt " * 200), ("", "salt " * 400), ("why " * 400, "salt " * 400)]
     )
     assert np.isnan(blank)
+    assert np.isnan(single), "nothing comes before its one token"
     assert long == longer
     assert np.isfinite(asked)
     assert len(scorer.score([])) == 0
