@@ -130,7 +130,18 @@ def render(arms: Sequence[ArmSteps], measured: Sequence[HopMeasure], embedder: s
         "# Instructions hop by hop\n",
         f"Diversity is 1 - the mean cosine of all pairs, with {embedder}; equal count at each hop.{centroid}\n",
         table(
-            ["arm", "hop", "rows", "different", "diversity", "on task, judge", "judged", "on task, centroid", "rounds"],
+            [
+                "arm",
+                "hop",
+                "rows",
+                "different",
+                "diversity",
+                "of those on task",
+                "on task, judge",
+                "judged",
+                "on task, centroid",
+                "rounds",
+            ],
             [_hop_row(one) for one in measured],
         ),
         "\n## Yield of each step\n",
@@ -154,7 +165,7 @@ def render(arms: Sequence[ArmSteps], measured: Sequence[HopMeasure], embedder: s
 
 
 def _hop_row(one: HopMeasure) -> list[object]:
-    shares = [one.diversity, one.on_task_judge, one.judged, one.on_task_centroid, one.rounds]
+    shares = [one.diversity, one.diversity_on_task, one.on_task_judge, one.judged, one.on_task_centroid, one.rounds]
     return [one.arm, one.hop, one.rows, one.texts, *(_share(value) for value in shares)]
 
 
@@ -216,7 +227,7 @@ def chart(path: Path, measured: Sequence[HopMeasure]) -> None:
 
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _panel(left, measured, "diversity", "diversity (1 - mean cosine)")
+    _panel(left, measured, "diversity", "diversity (dashed: of those on task)")
     judge = any(one.on_task_judge is not None for one in measured)
     _panel(
         right,
@@ -242,6 +253,11 @@ def _panel(axes: Any, measured: Sequence[HopMeasure], field: str, title: str) ->
         points = [(hop, value) for hop, value in points if value is not None]
         style = {"color": COLOURS[at % len(COLOURS)], "marker": MARKS[at % len(MARKS)], "label": arm}
         axes.plot([hop for hop, _ in points], [value for _, value in points], markersize=5, linewidth=1.5, **style)
+        if field == "diversity":
+            own = [(one.hop, one.diversity_on_task) for one in measured if one.arm == arm]
+            own = [(hop, value) for hop, value in own if value is not None]
+            dashed = {"color": style["color"], "linestyle": "--", "linewidth": 1}
+            axes.plot([hop for hop, _ in own], [value for _, value in own], **dashed)
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel("hop")
     axes.set_xticks(sorted({one.hop for one in measured}))

@@ -2,8 +2,8 @@ r"""The two properties of task-centric instructions, hop by hop: how diverse the
 
 Rows of two arms -> one `HopMeasure` for each arm and hop::
 
-    HopMeasure(arm="tcia", hop=2, rows=40, texts=40, diversity=0.41, judged=40, on_task_judge=0.95,
-               on_task_centroid=1.0, rounds=1.2)
+    HopMeasure(arm="tcia", hop=2, rows=40, texts=40, diversity=0.41, diversity_on_task=0.4, judged=40,
+               on_task_judge=0.95, on_task_centroid=1.0, rounds=1.2)
 
 Diversity is 1 - the mean cosine of all pairs (arXiv 2508.20374); the number depends on the embedder, so only numbers of
 one embedder compare. On task is measured twice: by the judge of `on_task`, and by whether the text is nearer to the
@@ -42,6 +42,8 @@ class HopMeasure:
     texts: int
     """Different ones among them."""
     diversity: float | None
+    diversity_on_task: float | None
+    """Of those alone that the judge holds to be on task: what drifts away is diverse too."""
     judged: int
     """Those on which the judge answered."""
     on_task_judge: float | None
@@ -122,6 +124,7 @@ def _measured(
 ) -> HopMeasure:
     vectors = embedder.embed([row.text for row in rows])
     outcomes = [one.outcome for row in rows for one in row.verdicts if one.name == ON_TASK]
+    at_task = [any(one.name == ON_TASK and one.passed for one in row.verdicts) for row in rows]
     judged = [outcome for outcome in outcomes if outcome != "error"]
     rounds = [one.value for row in rows for one in row.scores if one.name == ROUNDS]
     at_home = None
@@ -134,6 +137,7 @@ def _measured(
         rows=len(rows),
         texts=len({row.text for row in rows}),
         diversity=diversity(vectors),
+        diversity_on_task=diversity(vectors[np.array(at_task)]) if outcomes else None,
         judged=len(judged),
         on_task_judge=judged.count("pass") / len(judged) if judged else None,
         on_task_centroid=at_home,
