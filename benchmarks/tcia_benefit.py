@@ -31,7 +31,7 @@ from benchmarks.benefit_report import Interval
 from benchmarks.tcia_run import ARMS, Arm, ArmResult, run
 from mashbill.store import write_bytes, write_json
 
-INSTRUCTIONS, EACH, TOKENS, QUESTIONS = 400, 6, 450_000, 200
+INSTRUCTIONS, EACH, TOKENS, QUESTIONS = 240, 8, 550_000, 150
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -62,10 +62,10 @@ from train.supervision import Supervision
 from train.tokenizer import load_tokenizer
 from train.write_spec import WriteSpec
 
-ARMS = ("fixed", "evolved", "tcia")
+ARMS = ("tcia", "evolved", "fixed")
 SEQUENCE, ROWS = 128, 8
 REPLAY = 0.2
-CONTEXTS = 3000
+CONTEXTS = 1500
 RESPOND = BestResponse(judge_constraints=False)
 WRITE = WriteSpec(most_tokens=48)
 ASKED = Supervision(target="answer_only", template="plain")
@@ -124,9 +124,9 @@ def run(arm: Arm, questions: int) -> ArmResult:
     rows = [row for table in stored for row in from_table(table, Instruction)]
     _plan(arm, stored)
     reader = PlanReader(arm.store / "plan")
-    scratch = Scratch(layers=2, width=128, heads=4, mlp_width=384, seed=arm.seed)
+    scratch = Scratch(layers=2, width=96, heads=4, mlp_width=288, seed=arm.seed)
     student = load_student(StudentSpec(scratch=scratch, tokenizer=arm.store / "tokenizer"), context=SEQUENCE)
-    recipe = TrainRecipe(learning_rate=2e-3, warmup_share=0.05)
+    recipe = TrainRecipe(learning_rate=3e-3, warmup_share=0.05)
     loop = Loop(student.model, reader, recipe, Hardware(device="cpu", micro_batch=ROWS))
     started = time.perf_counter()
     losses = [loop.step(step).loss for step in range(reader.steps)]
@@ -283,7 +283,7 @@ def _general(arm: Arm) -> Stored:
     texts = itertools.islice(notes(arm.seed, "general"), CONTEXTS)
     pairs = [(OTHER_TASKS[at % len(OTHER_TASKS)], text) for at, text in enumerate(texts)]
     rows = [Instruction.new(text=task, context=text, response=answer(task, text)) for task, text in pairs]
-    return stored_source(arm.store / "general", rows, Instruction)
+    return stored_source(arm.store / "general", list({row.id: row for row in rows}.values()), Instruction)
 
 
 def _plan(arm: Arm, stored: Stored) -> PlanManifest:

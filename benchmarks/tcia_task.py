@@ -35,15 +35,11 @@ OTHER_TASKS = ("say the first note .", "say the last note .", "say the second no
 """What is no minutes: general data, and where rewriting in breadth goes."""
 CARE = ("with care .", "in full .", "step by step .", "for everyone .")
 """What rewriting in depth adds: it changes no answer."""
-_NOUNS = (
-    "salt pans oil lamps nets rope boats tar bread ale wool barley locks gates bridges carts mills wells roofs walls "
-    "coal iron glass paper ink seed hay honey wax cloth"
-)
-NOUNS = _NOUNS.split()
-NAMES = ["ora", "venn", "perrick", "toll", "ash", "birch"]
+NOUNS = ["salt", "pans", "oil", "lamps", "nets", "rope", "boats", "tar", "bread", "ale", "wool", "wax"]
+NAMES = ["ora", "venn", "perrick", "toll"]
 WORDS = (*NOUNS, *NAMES)
 ITEMS = 4
-KEPT_BACK = 10
+KEPT_BACK = 5
 """Words of `WORDS` that no training instruction names; they stand in notes like any other."""
 COUNT_KEPT_BACK = 2
 _TEXTS = {
@@ -69,7 +65,7 @@ class Rules:
     def of(cls, seed: int) -> Rules:
         """Words and a number are drawn to be kept back in their roles."""
         rng = random.Random(seed_of("tcia_task", seed))
-        back = {f'" {word} "' for word in rng.sample(NOUNS, KEPT_BACK - 2) + rng.sample(NAMES, 2)}
+        back = {f'" {word} "' for word in rng.sample(NOUNS, KEPT_BACK - 1) + rng.sample(NAMES, 1)}
 
         def held(text: str) -> bool:
             return any(word in text for word in back) or f"exactly {COUNT_KEPT_BACK} " in text
