@@ -1,7 +1,7 @@
 """Do instructions around one task teach a student constraints that it was never trained on, more than the baselines?
 
 Three arms at equal tokens (`benchmarks/tcia_task.py`: minutes of small notes in a language where every constraint can
-be checked), one student of 0.4M weights from scratch each, a fifth of the tokens general tasks as replay:
+be checked), one student of 0.7M weights from scratch each, a fifth of the tokens general tasks as replay:
 
     fixed      the seed prompt for every input (`fixed_instruction`)
     evolved    the seed prompt rewritten hop by hop (`evolve_instruction`), in depth and in breadth
@@ -13,8 +13,8 @@ about the model either: one of Evol-Instruct's five operations asks for another 
 
 Asked are instructions with one constraint that stood in no row (a number, a word in a role) and up to two that did.
 ``kept`` is the share of answers that keep every constraint by code, ``done`` the share that are the teacher's word for
-word, so that an answer of nothing but the first word asked for counts as no success. A seed takes some six minutes of
-one idle core; finished arms are in ``results.json``, and the same command goes on where it stopped::
+word, so that an answer of nothing but the first word asked for counts as no success. A seed takes some eight minutes
+of one core; finished arms are in ``results.json``, and the same command goes on where it stopped::
 
     OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.tcia_benefit --seeds 3 --out runs/tcia_benefit
 """
@@ -31,7 +31,7 @@ from benchmarks.benefit_report import Interval
 from benchmarks.tcia_run import ARMS, Arm, ArmResult, run
 from mashbill.store import write_bytes, write_json
 
-INSTRUCTIONS, EACH, TOKENS, QUESTIONS = 240, 8, 550_000, 150
+INSTRUCTIONS, EACH, TOKENS, QUESTIONS = 400, 12, 600_000, 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,12 +38,12 @@ from synth.generators.instruction_database import InstructionDatabase
 from synth.generators.on_task import OnTask
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "tcia"
-FIELDS = {"task_type": "task_type", "base_query": "base_query", "constraints": "constraints"}
 
 
 def read(name: str) -> list[Instruction]:
     """The rows of a file of the example."""
-    source = ReadInstructions(path=str(EXAMPLE / name), **FIELDS)
+    path, apart = str(EXAMPLE / name), ("task_type", "base_query", "constraints")
+    source = ReadInstructions(path=path, task_type=apart[0], base_query=apart[1], constraints=apart[2])
     return [row for row in source.read(EXAMPLE / name, name) if not isinstance(row, BadInput)]
 
 

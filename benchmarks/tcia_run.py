@@ -1,7 +1,7 @@
 """One arm of the benchmark of task-centric instructions: its rows through the real steps, its plan, its student.
 
 ``("tcia", seed 0)`` -> 400 sets of constraints through `TCIA` with a scripted teacher -> a supervised plan with a fifth
-of general tasks as replay -> a Llama of 0.4M weights -> what it writes to instructions with constraints kept back.
+of general tasks as replay -> a Llama of 0.7M weights -> what it writes to instructions with constraints kept back.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ from train.supervision import Supervision
 from train.tokenizer import load_tokenizer
 from train.write_spec import WriteSpec
 
-ARMS = ("tcia", "evolved", "fixed")
+ARMS = ("fixed", "evolved", "tcia")
 SEQUENCE, ROWS = 128, 8
 REPLAY = 0.2
-CONTEXTS = 1500
+CONTEXTS = 3000
 RESPOND = BestResponse(judge_constraints=False)
 WRITE = WriteSpec(most_tokens=48)
 ASKED = Supervision(target="answer_only", template="plain")
@@ -124,9 +124,9 @@ def run(arm: Arm, questions: int) -> ArmResult:
     rows = [row for table in stored for row in from_table(table, Instruction)]
     _plan(arm, stored)
     reader = PlanReader(arm.store / "plan")
-    scratch = Scratch(layers=2, width=96, heads=4, mlp_width=288, seed=arm.seed)
+    scratch = Scratch(layers=3, width=128, heads=4, mlp_width=384, seed=arm.seed)
     student = load_student(StudentSpec(scratch=scratch, tokenizer=arm.store / "tokenizer"), context=SEQUENCE)
-    recipe = TrainRecipe(learning_rate=3e-3, warmup_share=0.05)
+    recipe = TrainRecipe(learning_rate=2e-3, warmup_share=0.05)
     loop = Loop(student.model, reader, recipe, Hardware(device="cpu", micro_batch=ROWS))
     started = time.perf_counter()
     losses = [loop.step(step).loss for step in range(reader.steps)]

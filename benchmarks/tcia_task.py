@@ -1,10 +1,10 @@
 r"""A small language of meeting notes in which every constraint can be checked, and a teacher that knows the answer.
 
-Notes of four items, an instruction with two constraints, and the answer::
+Notes of five items, an instruction with two constraints, and the answer::
 
-    context      salt \n pans \n oil \n lamps
+    context      salt low \n pans leak \n oil sold \n lamps lit \n nets torn
     instruction  write the minutes . Use exactly 2 bullet points . Start with " ora " .
-    answer       ora \n - salt \n - pans
+    answer       ora \n - salt low \n - pans leak
 
 A constraint is plain English and read by `mashbill.constraints`, by the teacher as by the check. There are five sorts
 (bullets, a numbered list, how many, what stands first or last, what is left out); some numbers and words are kept back
@@ -35,13 +35,18 @@ OTHER_TASKS = ("say the first note .", "say the last note .", "say the second no
 """What is no minutes: general data, and where rewriting in breadth goes."""
 CARE = ("with care .", "in full .", "step by step .", "for everyone .")
 """What rewriting in depth adds: it changes no answer."""
-NOUNS = ["salt", "pans", "oil", "lamps", "nets", "rope", "boats", "tar", "bread", "ale", "wool", "wax"]
-NAMES = ["ora", "venn", "perrick", "toll"]
+_NOUNS = (
+    "salt pans oil lamps nets rope boats tar bread ale wool barley locks gates bridges carts mills wells roofs walls "
+    "coal iron glass paper ink seed hay honey wax cloth"
+)
+_STATES = "low leak sold lit torn full due late cheap safe lost new old wet dry"
+NOUNS, STATES = _NOUNS.split(), _STATES.split()
+NAMES = ["ora", "venn", "perrick", "toll", "ash", "birch"]
 WORDS = (*NOUNS, *NAMES)
-ITEMS = 4
-KEPT_BACK = 5
+ITEMS = 5
+KEPT_BACK = 10
 """Words of `WORDS` that no training instruction names; they stand in notes like any other."""
-COUNT_KEPT_BACK = 2
+COUNT_KEPT_BACK = 3
 _TEXTS = {
     "bullets": ("Use bullet points",),
     "numbered": ("Use a numbered list",),
@@ -65,7 +70,7 @@ class Rules:
     def of(cls, seed: int) -> Rules:
         """Words and a number are drawn to be kept back in their roles."""
         rng = random.Random(seed_of("tcia_task", seed))
-        back = {f'" {word} "' for word in rng.sample(NOUNS, KEPT_BACK - 1) + rng.sample(NAMES, 1)}
+        back = {f'" {word} "' for word in rng.sample(NOUNS, KEPT_BACK - 2) + rng.sample(NAMES, 2)}
 
         def held(text: str) -> bool:
             return any(word in text for word in back) or f"exactly {COUNT_KEPT_BACK} " in text
@@ -96,7 +101,7 @@ def notes(seed: int, sort: str) -> Iterator[str]:
     """Notes of a meeting without end."""
     rng = random.Random(seed_of("tcia_notes", seed, sort))
     while True:
-        yield " \n ".join(rng.sample(NOUNS, ITEMS))
+        yield " \n ".join(f"{noun} {rng.choice(STATES)}" for noun in rng.sample(NOUNS, ITEMS))
 
 
 def answer(instruction: str, context: str) -> str:
@@ -109,7 +114,7 @@ def answer(instruction: str, context: str) -> str:
         items = [items[{"first": 0, "last": -1, "second": 1}[task.split()[2]]]]
     checkers = [one.checker for one in checkers_in(instruction)]
     without = {word for one in checkers if isinstance(one, Keywords) for word in one.words}
-    items = [one for one in items if one not in without]
+    items = [one for one in items if one.split()[0] not in without]
     for one in checkers:
         if isinstance(one, ItemCount):
             items = items[: one.bound.least]
@@ -138,8 +143,9 @@ def asked(seed: int, count: int, unseen: bool) -> list[tuple[tuple[str, ...], st
         constraints, items = rules.draw(rng, unseen), text.split(" \n ")
         for one in constraints:
             word = one.split()[-2]
-            if one.startswith("Do not use") and word not in items:
-                items[rng.randrange(ITEMS)] = word
+            if one.startswith("Do not use") and not any(item.startswith(f"{word} ") for item in items):
+                at = rng.randrange(ITEMS)
+                items[at] = f"{word} {items[at].split()[1]}"
         found.append((constraints, " \n ".join(items)))
     return found
 
@@ -147,7 +153,7 @@ def asked(seed: int, count: int, unseen: bool) -> list[tuple[tuple[str, ...], st
 def task_tokenizer() -> PreTrainedTokenizerFast:
     """A token for each word, mark and end of line of the language."""
     said = [BASE, *OTHER_TASKS, *CARE, *(text for texts in _TEXTS.values() for text in texts)]
-    words = [*NOUNS, *NAMES, *(word for text in said for word in text.split())]
+    words = [*NOUNS, *STATES, *NAMES, *(word for text in said for word in text.split())]
     marks = ["\n", "-", ".", '"', *(f"{at}." for at in range(1, ITEMS + 1)), "Question:", "Answer:"]
     symbols = ["<|endoftext|>", "<|unk|>", *dict.fromkeys([*marks, *words])]
     inner = Tokenizer(models.WordLevel({word: at for at, word in enumerate(symbols)}, unk_token="<|unk|>"))

@@ -44,10 +44,10 @@ def test_what_is_kept_back_stands_in_no_constraint_that_is_trained_on() -> None:
 
 
 def test_another_task_has_another_answer_and_care_changes_none() -> None:
-    text = "salt \n pans \n oil \n lamps"
-    assert answer(OTHER_TASKS[0], text) == "salt"
+    text = "salt low \n pans leak \n oil sold \n lamps lit \n nets torn"
+    assert answer(OTHER_TASKS[0], text) == "salt low"
     assert answer(f"{BASE} with care .", text) == answer(BASE, text) == text
-    assert answer('write the minutes . Use exactly 1 bullet points . End with " ora " .', text) == "- salt \n ora"
+    assert answer('write the minutes . Use exactly 1 bullet points . End with " ora " .', text) == "- salt low \n ora"
 
 
 def test_text_goes_through_the_tokenizer_unchanged() -> None:
