@@ -88,7 +88,9 @@ def fork_name(ablation: Ablation, number: int, left_out: str) -> str:
 
 def _one(training: Training, name: str, spec: PlanSpec, **recipe: object) -> Training:
     changed = dataclasses.replace(training.recipe, **recipe)  # type: ignore[arg-type]
-    return dataclasses.replace(training, recipe=changed, plans={name: spec}, ablation=None)
+    arm = "" if training.ablation is None else training.ablation.arm
+    taught = {name: training.distills[arm]} if arm in training.distills else {}
+    return dataclasses.replace(training, recipe=changed, plans={name: spec}, distills=taught, ablation=None)
 
 
 async def ablate(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.kitchen import Kitchen
+from flows.teaching import signals_of, teach_arm
 from flows.training_section import (
     BASE,
     Evaluation,
@@ -36,7 +37,7 @@ from mashbill.store import MANIFEST, Stored, file_digest
 from train.curriculum import Values
 from train.example_tokens import Rejected, Room, example_tables
 from train.examples import COLUMNS
-from train.identity import checkpoint_dir, student_identity, template_identity
+from train.identity import checkpoint_dir, distill_identity, student_identity, template_identity
 from train.plan import PlanSpec, build_plan
 from train.plan_manifest import PlanManifest
 from train.recipe import StudentSpec
@@ -48,6 +49,7 @@ from train.supervision import Supervision, read_supervision
 
 if TYPE_CHECKING:
     from train.evaluate import EvalResult
+    from train.signal_fidelity import SignalFidelity
     from train.source_gain import SourceGain
 
 
@@ -76,6 +78,8 @@ class Measured:
     """What is measured beside likelihoods: written answers, fidelity to a teacher."""
     gains: Sequence[SourceGain] = ()
     """What each source of the ablated arm gave; empty where none is left out."""
+    signals: Mapping[str, Mapping[str, SignalFidelity]] = field(default_factory=dict)
+    """Teacher -> arm -> how near it came to the teacher's probabilities; empty where no arm has a teacher."""
 
 
 async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
@@ -103,7 +107,8 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
             evaluations = await evaluate_arms(kitchen, evaluation, arms, tuned)
             others = await beside(kitchen, evaluation, models_of(kitchen, arms), evaluations, tuned)
         gains = await ablated(kitchen, release, training, evaluation)
-        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others, gains)
+        signals = await signals_of(kitchen, release, training, models_of(kitchen, arms)) if training else {}
+        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others, gains, signals)
         lines = await asyncio.to_thread(write_report, folder, identity, measured)
     return folder, lines
 
@@ -178,7 +183,7 @@ async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: st
         sorted(held_out),
         *_supervised_identity(training),
     )
-    folder = kitchen.root / "plans" / f"{kitchen.bill.name}-{name}" / fingerprint(identity)
+    folder = kitchen.root / "plans" / f"{kitchen.bill.name}-{training.controls.get(name, name)}" / fingerprint(identity)
     if not (folder / MANIFEST).is_file():
         await asyncio.to_thread(_build, folder, spec, training, stored, held_out)
     return folder
@@ -279,7 +284,9 @@ async def train_arm(
     streams = {stream: one.manifest.fingerprint for stream, one in sorted(stored.items())}
     lora = () if training.lora is None else (training.lora,)
     after = () if start is None else (start.fingerprint,)
-    run = fingerprint((manifest.hash, student_identity(training.student), training.recipe, *lora, *after))
+    distill = training.distills.get(name)
+    taught = () if distill is None else (distill_identity(distill, training.student),)
+    run = fingerprint((manifest.hash, student_identity(training.student), training.recipe, *lora, *after, *taught))
     out = kitchen.root / "students" / f"{kitchen.bill.name}-{name}" / run
 
     def step(event: dict[str, object]) -> None:
@@ -295,6 +302,8 @@ async def train_arm(
         progress=step,
         dataset=", ".join(f"{stream} {digest}" for stream, digest in streams.items()),
         lora=training.lora,
+        distill=distill,
+        columns=await teach_arm(kitchen, training, name, plan),
         start=start,
         stopping=lambda: kitchen.stopping,
     )

@@ -25,6 +25,7 @@ from flows.kg_cli import kg_app
 from flows.look_cli import look_app
 from flows.student_cli import seen, student_app
 from flows.tcia_cli import tcia_app
+from flows.teach_cli import teach
 
 if TYPE_CHECKING:
     from mashbill.settings import Settings
@@ -44,6 +45,7 @@ app.add_typer(judge_app, name="judge")
 app.add_typer(dedup_app, name="dedup")
 app.add_typer(look_app)
 app.add_typer(exemplars_app, name="exemplars")
+app.command()(teach)
 app.add_typer(tcia_app, name="tcia")
 app.add_typer(student_app, name="student")
 app.command()(seen)

@@ -20,6 +20,7 @@ from mashbill.registry import available, load
 from mashbill.runtime import RejectPolicy
 from mashbill.step import Source
 from train.curriculum import Curriculum
+from train.distill_spec import Distill, Generic, TeacherSpec
 from train.plan import PlanSpec
 from train.recipe import Lora, StudentSpec, TrainRecipe
 from train.render import RenderSpec
@@ -150,7 +151,8 @@ def _stream() -> Schema:
 
 def _train() -> Schema:
     share: Schema = {"type": "number", "exclusiveMinimum": 0}
-    arm = {"type": "object", "additionalProperties": share, "minProperties": 1}
+    own_teacher = {"distill": {"anyOf": [_distill(), {"const": False}]}}
+    arm = {"type": "object", "properties": own_teacher, "additionalProperties": share, "minProperties": 1}
     replay = {
         "type": "object",
         "properties": {
@@ -166,6 +168,7 @@ def _train() -> Schema:
         "render": object_schema(RenderSpec),
         "arms": _said("Name -> streams by share; arms differ in this alone.", _map_of(arm)),
         "lora": object_schema(Lora),
+        "distill": _distill(),
         "curriculum": object_schema(Curriculum),
     }
     supervised = object_schema(Supervision)["properties"]
@@ -176,6 +179,13 @@ def _train() -> Schema:
         "dependentRequired": {name: ["target"] for name in supervised if name != "target"},
         "additionalProperties": False,
     }
+
+
+def _distill() -> Schema:
+    """Nothing of it is required: an arm's own stands on the bill's."""
+    whole = object_schema(Distill, hide=("teacher", "generic"))
+    parts = {"teacher": object_schema(TeacherSpec), "generic": object_schema(Generic)}
+    return {**whole, "properties": {**parts, **whole["properties"]}, "required": []}
 
 
 def _map_of(schema: Schema) -> Schema:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.ablation import gains_section
+from flows.signal_report import signal_json, signal_section
 from flows.training_section import BASE
 from flows.written_report import RELIABILITY, beside_json, beside_section, reliability_chart
 from mashbill.card import render_card, table
@@ -57,6 +58,7 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     arms = {name: _arm_json(arm) for name, arm in measured.arms.items()}
     evaluations = {name: _evaluation_json(one) for name, one in measured.evaluations.items()}
     others = {} if measured.beside is None else beside_json(measured.beside)
+    others |= signal_json(measured.signals) if measured.signals else {}
     gains = {"gains": [dataclasses.asdict(one) for one in measured.gains]} if measured.gains else {}
     write_json(
         folder / REPORT,
@@ -82,6 +84,7 @@ def _write_model_cards(measured: Measured) -> None:
             measured.training.student,
             measured.training.recipe,
             lora=measured.training.lora,
+            distill=measured.training.distills.get(name),
             data=_trained_on(arm, measured.release),
             evaluation=() if base is None else compare(base, measured.evaluations[name]).table(),
         )
@@ -120,6 +123,7 @@ def benefit_section(measured: Measured) -> str:
         parts.append(_differences(measured.evaluations))
     if measured.beside is not None:
         parts.append(beside_section(measured.beside))
+    parts.append(signal_section(measured.signals))
     if measured.gains and measured.training and measured.training.ablation:
         parts.append(gains_section(measured.gains, measured.training.ablation.arm))
     return "\n\n".join(part for part in parts if part)

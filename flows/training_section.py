@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.ablation_section import Ablation, read_ablation
+from flows.distill_section import DISTILL, read_distills, with_controls
 from flows.supervised_section import SUPERVISED_FIELDS, check_rows, kind_of, read_lora, read_supervision
 from flows.writing_section import WRITING_FIELDS, Writing, question_stream, read_validation, read_writing
 from mashbill.bill import Bill
@@ -36,8 +37,10 @@ from mashbill.registry import nearest
 from mashbill.section import Section
 from mashbill.settings import Settings
 from train.curriculum import Curriculum
+from train.distill_spec import Distill
 from train.eval_spec import EvalSpec
 from train.hardware import Hardware
+from train.identity import distill_identity
 from train.plan import PlanSpec
 from train.questions import read_questions
 from train.recipe import BYTES, Lora, StudentSpec, TrainRecipe
@@ -74,12 +77,17 @@ class Training:
     """None trains all weights."""
     ablation: Ablation | None = None
     """None leaves no source out."""
+    distills: Mapping[str, Distill] = dataclasses.field(default_factory=dict)
+    """Arm -> what it learns from a teacher; arms that learn from their text alone are not in it."""
+    controls: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Arm without a teacher that was added -> the arm it is the control of, whose plan it has."""
 
     @property
     def identity(self) -> object:
         """What decides a student besides its plan's spec and itself; without what is not said."""
         said = [one for one in (self.supervision, self.lora, self.ablation) if one is not None]
-        return (self.recipe, self.render.identity, *said)
+        taught = {name: distill_identity(one, self.student) for name, one in self.distills.items()}
+        return (self.recipe, self.render.identity, *said, *([taught] if taught else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +121,7 @@ def read_training(bill: Bill) -> Training | None:
     section.only(
         [
             *dict.fromkeys([*plan_names, *recipe_names, *SUPERVISED_FIELDS]),
-            *("curriculum", "replay", "render", "lora", "arms", "ablation"),
+            *("curriculum", "replay", "render", "lora", "arms", "ablation", DISTILL),
         ],
         required=("tokens", "arms"),
     )
@@ -140,6 +148,8 @@ def read_training(bill: Bill) -> Training | None:
         kinds[replay.source] = kind_of(bill, replay.source)
         check_rows(section.at("replay").at("from"), kinds[replay.source], supervision, render)
     recipe = _part(section, seeded, recipe_names).build(TrainRecipe)
+    distills = read_distills(section, bill, plans)
+    plans, controls = with_controls(plans, distills)
     return Training(
         student=student,
         recipe=recipe,
@@ -149,6 +159,8 @@ def read_training(bill: Bill) -> Training | None:
         kinds=kinds,
         supervision=supervision,
         lora=read_lora(section),
+        distills=distills,
+        controls=controls,
         ablation=read_ablation(section, plans, recipe, asks="evaluate" in bill.whole),
     )
 
@@ -245,6 +257,8 @@ def _arm(section: Section, name: str, bill: Bill) -> Mapping[str, float]:
         or not all(letter.isalnum() or letter in "-_." for letter in name)
     ):
         section.fail(f"an arm is the name of a folder: letters, digits, - _ . only; found {name!r}")
+    if isinstance(section.value, Mapping):  # what it learns from a teacher stands beside its streams
+        section = dataclasses.replace(section, value={k: v for k, v in section.value.items() if k != DISTILL})
     shares = section.as_(dict[str, float])
     for stream in shares:
         if stream not in bill.streams:

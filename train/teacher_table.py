@@ -86,6 +86,17 @@ def signal_table(encoding: str, rows: list[tuple[str, npt.NDArray[np.int32], Sig
     return pa.table(columns, schema=schema)
 
 
+def read_signals(table: pa.Table) -> dict[bytes, Signal]:
+    """The signals of a table by the digest of their tokens."""
+    found: dict[bytes, Signal] = {}
+    keys, positions = table.column("tokens_hash").to_pylist(), table.column("positions").to_pylist()
+    lists = {name: table.column(name).combine_chunks() for name in table.column_names[len(_KEYS) :]}
+    for row, (key, count) in enumerate(zip(keys, positions, strict=True)):
+        columns = {name: column[row].values.to_numpy(zero_copy_only=False) for name, column in lists.items()}
+        found[key] = Signal(columns, count)
+    return found
+
+
 def write_signals(path: Path, table: pa.Table) -> None:
     """Write one part, whole or not at all."""
     split = {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in _SPLIT if name in table.column_names}
