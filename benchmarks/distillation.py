@@ -51,7 +51,6 @@ def arms(teacher: Path) -> dict[str, Distill | None]:
         "top_k 16, swapped": Distill(teacher=spec, k=16, weight=0.7, swap=True),
         "sampled 50": Distill(teacher=spec, encoding="sampled", draws=50, weight=0.7),
         "live": Distill(teacher=spec, encoding="live", weight=0.7),
-        "live, teacher alone": Distill(teacher=spec, encoding="live", weight=1.0),
         "live, reverse": Distill(teacher=spec, encoding="live", weight=0.7, divergence="reverse_kl"),
     }
 
@@ -111,12 +110,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("distillation.json"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--teacher-tokens", type=int, default=800_000)
-    parser.add_argument("--tokens", type=int, default=120_000)
+    parser.add_argument("--root", type=Path, help="keep what is trained here, to go on after a stop")
+    parser.add_argument("--teacher-tokens", type=int, default=400_000)
+    parser.add_argument("--tokens", type=int, default=80_000)
     given = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     with tempfile.TemporaryDirectory() as folder:
-        found = experiment(Path(folder), given.seeds, given.teacher_tokens, given.tokens)
+        root = given.root or Path(folder)
+        found = experiment(root, given.seeds, given.teacher_tokens, given.tokens)
     given.out.write_text(json.dumps(found, indent=2) + "\n")
 
 

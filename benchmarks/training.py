@@ -41,7 +41,7 @@ from train.teacher_reader import TeacherReader
 from train.teacher_store import TeacherManifest, columns_dir, described, texts_of, write_columns
 from train.teaching import frozen_teacher, objective_of
 
-LENGTH, MICRO, BATCH = 512, 4, 4
+LENGTH, MICRO, BATCH = 256, 4, 4
 CPU = torch.device("cpu")
 PEER = Path(__file__).with_name("peer_trl.py")
 MARKS = {135: 0.35, 1000: 0.45, 3000: 0.50}
@@ -140,35 +140,41 @@ def trl(
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def against_trl(root: Path, python: Path, student: Path, teacher: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Tokens a CPU second of packed continued pretraining, and the memory of distillation, ours and TRL's."""
+def speed_beside_trl(root: Path, python: Path, student: Path, rounds: int) -> dict[str, Any]:
+    """Tokens a CPU second of packed continued pretraining, ours and TRL's, in turn."""
     rows = root / "texts.json"
-    rows.write_text(json.dumps(texts(200)))
-    speeds: dict[str, list[float]] = {"ours": [], "trl": []}
-    for _ in range(rounds):
-        loop = loop_for(StudentSpec(path=student), root / "plan", None, None, MICRO)
-        ours = in_turn({"ours": loop}, 3)["ours"]
-        speeds["ours"].append(BATCH * LENGTH / ours)
-        theirs = trl(python, "sft", rows, student, teacher, BATCH, 4)
-        took, ends = theirs["seconds"], theirs["num_tokens"]
-        # Tokens of its rows, padding apart, which it counts itself.
-        each = [after - before for before, after in itertools.pairwise(ends)]
-        speeds["trl"].append(statistics.median(count / one for count, one in zip(each, took[1:], strict=True)))
-    gkd = trl(python, "gkd", rows, student, teacher, MICRO, 1)
-    live = Distill(teacher=TeacherSpec(path=teacher), encoding="live")
+    rows.write_text(json.dumps(texts(100)))
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(2):
+        seconds = in_turn({"ours": loop_for(StudentSpec(path=student), root / "plan", None, None, MICRO)}, rounds)[
+            "ours"
+        ]
+        ours.append(BATCH * LENGTH / seconds)
+        found = trl(python, "sft", rows, student, student, BATCH, rounds + 1)
+        # Tokens of its rows, padding apart, which it counts itself; its first step warms up, as ours does.
+        each = [after - before for before, after in itertools.pairwise(found["num_tokens"])]
+        theirs.append(statistics.median(count / one for count, one in zip(each, found["seconds"][1:], strict=True)))
+    return {"ours": ours, "trl": theirs, "ratio": statistics.median(ours) / statistics.median(theirs)}
+
+
+def memory_beside_trl(root: Path, python: Path, student: Path, teacher: Path, reader: PlanReader) -> dict[str, Any]:
+    """Peak memory of one step of distillation with the same micro-batch, above what the loaded models take."""
+    rows, spec = root / "texts.json", StudentSpec(path=student)
+    rows.write_text(json.dumps([" ".join(texts(100)[at : at + 8]) for at in range(0, 100, 8)]))  # long: no padding
     stored = Distill(teacher=TeacherSpec(path=teacher), k=64)
+    live = Distill(teacher=TeacherSpec(path=teacher), encoding="live")
     ours = {
         "live": memory(student, root / "plan", live, None),
-        "top 64": memory(student, root / "plan", stored, folder),
+        "top 64": memory(student, root / "plan", stored, columns(root, reader, stored, spec)),
     }
-    theirs_mb = gkd["peak_mb"] - gkd["ready_mb"]
+    gkd = trl(python, "gkd", rows, student, teacher, MICRO, 1)
+    theirs = gkd["peak_mb"] - gkd["ready_mb"]
     return {
-        "tokens_per_cpu_second": speeds,
-        "continued_pretraining_speedup": statistics.median(speeds["ours"]) / statistics.median(speeds["trl"]),
-        "memory": {"trl gkd": gkd, **ours},
-        "step_memory_share": {name: one["step_mb"] / theirs_mb for name, one in ours.items()},
-        "whole_memory_share": {name: one["peak_mb"] / gkd["peak_mb"] for name, one in ours.items()},
-    }
+        "trl gkd": gkd, **ours,
+        "step over trl's": {name: one["step_mb"] / theirs for name, one in ours.items()},
+        "whole process over trl's": {name: one["peak_mb"] / gkd["peak_mb"] for name, one in ours.items()},
+    }  # fmt: skip
 
 
 def loader(reader: PlanReader, folder: Path, spec: Distill) -> float:
@@ -223,7 +229,8 @@ def main() -> None:
     parser.add_argument("--trl", type=Path, help="the Python of an environment with TRL")
     parser.add_argument("--model", type=Path, help="on a GPU: a checkpoint to train in place of the embedded one")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--only", nargs="+", choices=PIECES, default=list(PIECES))
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=6)
     given = parser.parse_args()
@@ -238,39 +245,51 @@ def show(found: dict[str, Any], **more: Any) -> None:
     print(json.dumps(more, indent=2), flush=True)
 
 
+PIECES = ("gpu", "steps", "bytes", "speed", "memory")
+
+
 def measured(root: Path, given: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"torch": torch.__version__, "length": LENGTH, "micro_batch": MICRO, "batch": BATCH}
-    if torch.cuda.is_available():
+    show(found, one_h100_at_most=bound_of_h100(embedded_model_dir()))
+    if "gpu" in given.only and torch.cuda.is_available():
         show(found, gpu=on_gpu(given, root))
     student = small(root, "student", given.width, given.layers, 0)
     teacher = small(root, "teacher", given.width, given.layers, 1)
-    show(found, h100_embedded=bound_of_h100(embedded_model_dir()))
-    spec, reader = (
-        StudentSpec(path=student),
-        plan(root / "plan", StudentSpec(path=student), texts(200), given.rounds + 1),
-    )
-    by = TeacherSpec(path=teacher)
-    kinds = {"top 64": Distill(teacher=by, k=64), "top 16": Distill(teacher=by, k=16),
-             "sampled 50": Distill(teacher=by, encoding="sampled")}  # fmt: skip
+    spec = StudentSpec(path=student)
+    reader = plan(root / "plan", spec, texts(100), max(given.rounds + 1, 4))
+    if "steps" in given.only:
+        show(found, **steps(root, reader, spec, TeacherSpec(path=teacher), given.rounds))
+    if "bytes" in given.only:
+        show(found, bytes_per_token=stored_bytes(root))
+    if given.trl and "speed" in given.only:
+        show(found, continued_pretraining=speed_beside_trl(root, given.trl, student, given.rounds))
+    if given.trl and "memory" in given.only:
+        show(found, memory=memory_beside_trl(root, given.trl, student, teacher, reader))
+    return found
+
+
+def steps(root: Path, reader: PlanReader, spec: StudentSpec, by: TeacherSpec, rounds: int) -> dict[str, Any]:
+    """What a step with a stored teacher costs over one without, and how fast its columns are read."""
+    kinds = {"top 64": Distill(teacher=by, k=64), "sampled 50": Distill(teacher=by, encoding="sampled")}
     folders = {name: columns(root, reader, kind, spec) for name, kind in kinds.items()}
     loops = {"ce": loop_for(spec, root / "plan", None, None, MICRO)}
     loops |= {name: loop_for(spec, root / "plan", kind, folders[name], MICRO) for name, kind in kinds.items()}
-    seconds = in_turn(loops, given.rounds)
-    show(found, cpu_seconds_a_step=seconds, step_over_ce={n: s / seconds["ce"] for n, s in seconds.items()})
-    trained = BATCH * LENGTH / seconds["top 64"]
+    seconds = in_turn(loops, rounds)
     reading = {name: loader(PlanReader(root / "plan"), folders[name], kind) for name, kind in kinds.items()}
-    show(found, tokens_per_cpu_second={"trained": trained, **{f"read, {n}": rate for n, rate in reading.items()}})
-    del loops
-    show(found, bytes_per_token=stored_bytes(root))
-    if given.trl:
-        show(found, trl=against_trl(root, given.trl, student, teacher, folders["top 64"], 2))
-    return found
+    return {
+        "cpu_seconds_a_step": seconds,
+        "step_over_ce": {name: one / seconds["ce"] for name, one in seconds.items()},
+        "tokens_a_cpu_second": {
+            "trained": BATCH * LENGTH / seconds["ce"],
+            **{f"read, {n}": r for n, r in reading.items()},
+        },
+    }
 
 
 def stored_bytes(root: Path) -> dict[str, float]:
     """Bytes a token of columns by the embedded model, a real teacher, over real text."""
     student = StudentSpec(model="smollm2-135m-instruct")
-    reader = plan(root / "real-plan", student, texts(40), 1)
+    reader = plan(root / "real-plan", student, texts(8), 1)
     by = TeacherSpec(base=True)
     kinds = {"top 64": Distill(teacher=by, k=64), "sampled 50": Distill(teacher=by, encoding="sampled")}
     return {
