@@ -33,8 +33,8 @@ def _of_teacher(teacher: str, arms: Mapping[str, SignalFidelity]) -> str:
     first = next(iter(arms.values()))
     intro = (
         f"Beside the probabilities of the teacher {teacher}, on {first.tokens:,} tokens of held-out documents, of "
-        f"which it has {first.teacher_accuracy.value:.3f} right (ECE {first.teacher_ece:.3f}). An arm that ends with -ce had "
-        "the same plan and no teacher. Agreement can rise while accuracy falls."
+        f"which it has {first.teacher_accuracy.value:.3f} right (ECE {first.teacher_ece:.3f}). An arm that ends with "
+        "-ce had the same plan and no teacher. Agreement can rise while accuracy falls."
     )
     return f"{intro}\n\n{table(HEADS, [_row(name, one) for name, one in arms.items()])}"
 
