@@ -161,7 +161,8 @@ def speed_beside_trl(root: Path, python: Path, student: Path, rounds: int) -> di
 def memory_beside_trl(root: Path, python: Path, student: Path, teacher: Path, reader: PlanReader) -> dict[str, Any]:
     """Peak memory of one step of distillation with the same micro-batch, above what the loaded models take."""
     rows, spec = root / "texts.json", StudentSpec(path=student)
-    rows.write_text(json.dumps([" ".join(texts(100)[at : at + 8]) for at in range(0, 100, 8)]))  # long: no padding
+    # All about as long as a row, so that it pads little, and short of it, so that its prompt stays.
+    rows.write_text(json.dumps([" ".join(texts(100)[at : at + 8])[:600] for at in range(0, 100, 8)]))
     stored = Distill(teacher=TeacherSpec(path=teacher), k=64)
     live = Distill(teacher=TeacherSpec(path=teacher), encoding="live")
     ours = {
