@@ -25,7 +25,7 @@ import polars as pl
 from mashbill.constraint_sets import constraint_key, set_key
 from mashbill.embedding import load_embedder
 from mashbill.errors import InputError, StoreError
-from mashbill.records import Constraint, DatabaseTask, Instruction, from_table
+from mashbill.records import Constraint, DatabaseTask, Instruction, from_table, join_texts
 from mashbill.step import Parts
 from mashbill.store import Stored
 from synth.half_vectors import rounded, unpacked
@@ -100,17 +100,17 @@ def type_key(task_type: str) -> str:
 
 
 def database_at(path: Path) -> Stored:
-    """The stored database in a folder, or in the only finished one of its subfolders.
+    """The stored database in a folder.
 
     Raises:
-        StoreError: when there is none, or several, or its rows are no tasks.
+        StoreError: when there is none, or its rows are no tasks.
     """
-    inside = sorted(one.parent for one in path.glob("*/manifest.json")) if not Stored.finished(path) else [path]
-    if len(inside) > 1:
-        raise StoreError(f"{path}: holds {len(inside)} stored steps ({inside[0].name}, …); name one of them")
-    found = Stored.open(inside[0] if inside else path)
+    inside = sorted(one.parent.name for one in path.glob("*/manifest.json"))
+    if inside and not Stored.finished(path):
+        raise StoreError(f"{path}: holds stored steps and is none; name one of them: {join_texts(inside, 4)}")
+    found = Stored.open(path)
     if found.kind is not DatabaseTask:
-        raise StoreError(f"{found.path}: holds {found.manifest.kind} rows; a database has DatabaseTask rows")
+        raise StoreError(f"{path}: holds {found.manifest.kind} rows; a database has DatabaseTask rows")
     return found
 
 

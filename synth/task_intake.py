@@ -57,7 +57,7 @@ class Intake:
     def _enter(self, row: Instruction) -> Verdict:
         digest = _digest(row)
         if before := self._known.get(digest):
-            return Verdict("repeated_task", f"the same task as {before}", before)
+            return Verdict("repeated_task", "the database has this task already", before)
         self._known[digest] = row.id
         kind = type_key(row.task_type)
         self.counts[kind] = self.counts.get(kind, 0) + 1

@@ -178,7 +178,10 @@ def _shared(older: Stored, part: int, parts: int) -> range:
 
 
 def _relabelled(table: pa.Table, names: dict[str, str]) -> pa.Table:
-    """Older rows with the clusters of now."""
+    """Older rows with the clusters of now; columns that rows had not then get what they have by default."""
+    schema = schema_of(DatabaseTask)
+    if table.schema.names != schema.names:
+        table = to_table(from_table(table, DatabaseTask), DatabaseTask)
     said = pa.array([names[name] for name in table.column("task_type").to_pylist()], pa.string())
-    place = table.schema.get_field_index("task_cluster")
-    return table.set_column(place, table.schema.field(place), said).cast(schema_of(DatabaseTask))
+    place = schema.get_field_index("task_cluster")
+    return table.set_column(place, schema.field(place), said).cast(schema)
