@@ -256,7 +256,7 @@ def _moved(truth: Any, found: Any) -> int:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="tasks")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000], help="tasks")
     parser.add_argument("--types", type=int, default=20_000, help="types that are compared in both ways")
     parser.add_argument("--probes", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--simulated", type=int, default=0, help="tasks of a database that is written as columns")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import synth.generators.instruction_database as module
 from mashbill.embedders.hashed_ngrams import HashedNgrams
+from mashbill.embedding import unit_rows
 from mashbill.errors import InputError, StoreError
 from mashbill.records import Constraint, DatabaseTask, Document, Instruction
 from mashbill.store import Stored
 from synth.generators.instruction_database import InstructionDatabase
+from synth.half_vectors import rounded
 from synth.task_database import TypeIndex, database_at, pools, tasks_of, type_table
 from tests.support.kernel import store
 from tests.synth.rationale_helpers import rejects_in, rows_of, run
@@ -155,6 +161,34 @@ async def test_the_pool_of_a_seed_is_of_its_kind_nearest_first_and_without_itsel
     assert second.tasks[0].constraints == (constraint("in rhymes"),)
     (one,) = pools(made, [poem], size=1)
     assert len(one.tasks) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.integers(1, 9), st.integers(1, 6))
+def test_the_nearest_are_those_of_comparing_all_whatever_the_parts(said: list[int], part_rows: int, size: int) -> None:
+    draw = np.random.default_rng(0)
+    rows = unit_rows(draw.standard_normal((13, 256), dtype=np.float32))
+    vectors = {at: row.tobytes() for at, row in enumerate(rows.astype("<f2"))}
+    tasks = [
+        DatabaseTask.new(
+            text=f"{at}",
+            task_type="naming",
+            task_cluster="naming",
+            base_query=f"query {at}",
+            constraints=(constraint("be brief"),),
+            query_vector=vectors[number],  # many tie, within a part and over parts
+            type_vector=vectors[0],
+            embedder="hashed_ngrams",
+        )
+        for at, number in enumerate(said)
+    ]
+    seed = task("a query of my own", "in rhymes", task_type="naming")
+    query = rounded(HashedNgrams().embed([seed.base_query]))[0]
+    similar = [float(rounded(rows)[number] @ query) for number in said]
+    wanted = sorted(range(len(said)), key=lambda at: (-round(similar[at], 5), at))[:size]
+    with tempfile.TemporaryDirectory() as folder:
+        (pool,) = pools(store(Path(folder), tasks, part_rows), [seed], size=size)
+    assert [one.base_query for one in pool.tasks] == [f"query {at}" for at in wanted]
 
 
 async def test_a_kind_with_one_member_takes_the_next_nearest_kinds_too(tmp_path: Path) -> None:
