@@ -94,10 +94,11 @@ def main() -> None:
     """Print the yields."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instructions", type=Path)
+    parser.add_argument("--least-pool", type=int, default=20, help="similar tasks, from so many kinds as it takes")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tcia_yields.") as folder:
-        made = asyncio.run(steps(arguments.instructions, Path(folder)))
+        made = asyncio.run(steps(arguments.instructions, Path(folder), least_pool=arguments.least_pool))
     for name, stored in made.items():
         counts = stored.manifest.counts
         why = ", ".join(f"{reason} {number}" for reason, number in counts.rejected.items())

@@ -3,8 +3,8 @@
 A seed's constraints {French, five bullets} and a similar task's {in verse, no names} give at one hop {French, five
 bullets, in verse}, {five bullets}, {French, no names}, …; from each of these the next hop is made.
 
-Algorithm 1 of TCIA (arXiv 2508.20374): take a set from the queue; take a similar task; `repeats` (m) times each: remove
-a random constraint, add a random one of the similar task, or replace a random one by the similar task's most like it;
+Algorithm 1 of TCIA (arXiv 2508.20374): take a set from the queue; `repeats` (m) times each, remove a random constraint,
+add a random one of a similar task, or replace a random one by the similar task's most like it;
 until the queue holds `states` (K). Each set taken makes 3m, so that with m = 10 and K = 2,700 the queue is full after
 94, with 30, 900 and 1,890 sets at one, two and three hops.
 
@@ -158,15 +158,17 @@ class _Walk:
         self.pinned = frozenset(at for at, one in enumerate(lexicon.constraints) if one.category == PLACEHOLDER)
 
     def attempts(self, places: Places) -> Iterator[tuple[str, Outcome]]:
-        """Each operation `repeats` times, with the constraints of one similar task."""
-        (at,) = self.random.choices(range(len(self.pool)), self.weights)
-        task, offer = self.pool[at], self.offers[at]
+        """Each operation `repeats` times, each with the constraints of a similar task that is drawn for it."""
         for _ in range(self.plan.repeats):
-            yield "add", self._add(places, offer, task)
+            yield "add", self._add(places, *self._drawn())
         for _ in range(self.plan.repeats):
             yield "remove", self._remove(places)
         for _ in range(self.plan.repeats):
-            yield "replace", self._replace(places, offer, task)
+            yield "replace", self._replace(places, *self._drawn())
+
+    def _drawn(self) -> tuple[Places, SimilarTask]:
+        (at,) = self.random.choices(range(len(self.pool)), self.weights)
+        return self.offers[at], self.pool[at]
 
     def _add(self, places: Places, offer: Places, task: SimilarTask) -> Outcome:
         new = self.random.choice(offer)

@@ -6,14 +6,15 @@
 
 The database is a stored step of `DatabaseTask` rows, read part by part: of a million tasks with vectors of 256 numbers
 half a gigabyte is read for a search, and of that the rows of one cluster are compared. That comparison is exact at any
-size, since a seed is compared once: a million products take a tenth of a second. What is compared all with all is the
-task types alone (`synth.type_clusters`).
+size, since a seed is compared once, and a million products take less than reading the vectors. What is compared all
+with all is the task types alone (`synth.type_clusters`).
 """
 
 from __future__ import annotations
 
 import functools
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from mashbill.constraint_sets import constraint_key, set_key
 from mashbill.embedding import load_embedder
@@ -75,18 +77,25 @@ class TypeIndex:
             InputError: when there is no task.
             StoreError: when its vectors come from two embedders.
         """
-        columns = ["task_type", "task_cluster", "type_vector", "embedder"]
-        tables = (pl.DataFrame(parts.table(index, columns)) for index in range(len(parts)))
-        counted = [table.group_by(columns).len() for table in tables]
-        found = pl.concat(counted).group_by(columns).agg(pl.col("len").sum()).sort("task_type") if counted else None
-        if found is None or not len(found):
+        tasks, found = Counter[str](), dict[str, tuple[str, bytes]]()
+        embedders = set[str]()
+        for part in range(len(parts)):
+            table = pl.DataFrame(parts.table(part, ["task_type", "task_cluster", "type_vector", "embedder"]))
+            embedders |= set(table["embedder"])
+            kinds = table.group_by("task_type").agg(pl.len(), pl.col("task_cluster", "type_vector").first())
+            for name, count, where, vector in kinds.iter_rows():
+                tasks[name] += count
+                found.setdefault(name, (where, vector))
+        if not found:
             raise InputError("the database holds no task; read what was rejected on the way to it: `mashbill rejects`")
-        embedders = found["embedder"].unique().sort().to_list()
         if len(embedders) > 1:
-            raise StoreError(f"the database has vectors of {' and '.join(embedders)}; build it with one of them")
-        rows = unpacked(found["type_vector"].to_arrow())
-        names, clusters = tuple(found["task_type"]), tuple(found["task_cluster"])
-        return cls(names, clusters, tuple(found["len"]), rows, str(embedders[0]))
+            raise StoreError(
+                f"the database has vectors of {' and '.join(sorted(embedders))}; build it with one of them"
+            )
+        names = tuple(sorted(found))
+        rows = unpacked(pa.array([found[name][1] for name in names], pa.binary()))
+        clusters = tuple(found[name][0] for name in names)
+        return cls(names, clusters, tuple(tasks[name] for name in names), rows, embedders.pop())
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -76,6 +76,17 @@ def test_clusters_are_those_of_the_textbook(seed: int, count: int, eps: float, l
         )
 
 
+@pytest.mark.parametrize(("between", "with_first"), [(13.5, False), (11.5, True)])
+def test_a_point_between_two_clusters_goes_with_the_nearer_one(between: float, with_first: bool) -> None:
+    first, second = [0, 0.1, 0.2, 0.3, 0.4, 3], [22, 26, 26.1, 26.2, 26.3, 26.4]
+    angles = np.radians([*first, between, *second])
+    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    # Within eps lies what is at most 11.05 degrees away: of the point between, one core of each cluster.
+    found = cluster(rows, eps=1 - float(np.cos(np.radians(11.05))), min_samples=6)
+    assert (found.count, found.noise) == (2, 0)
+    assert (found.labels[6] == found.labels[0]) == with_first
+
+
 def test_labels_count_from_the_first_row_and_do_not_depend_on_blocks() -> None:
     rows = points(3, 200)
     whole = cluster(rows, eps=0.1)
