@@ -15,7 +15,7 @@ from synth.budget import Budget
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "boostqa" / "weakness.yaml"
 RULE = r'''
-"""A teacher that labels by what it sees, and a student that is right about sums and wrong about documents."""
+"""A teacher that labels by what it sees, and a student that is right about sums and wrong about notes."""
 
 import json
 import re
@@ -52,12 +52,6 @@ class ByRule:
 
 def said(request):
     asked = request.messages[-1].content
-    if '"evidence"' in request.schema:
-        lines = [line for line in asked.splitlines() if len(line.split()) > 8 and "JSON" not in line][:2]
-        sentences = [line.split(". ")[0] for line in lines]
-        made = [{"question": f"What of {one.split()[-1]} is so? {at}", "evidence": one,
-                 "answer": " ".join(one.split()[:4])} for at, one in enumerate(sentences)]
-        return json.dumps({"questions": made}) if made else "Nothing."
     if '"difficulty"' in request.schema:
         sum_ = "How many" in asked
         return json.dumps({"knowledge_points": ["counting" if sum_ else "Tolvarey"],
