@@ -6,6 +6,7 @@ figures are per core. The truth is every pair of rows and its exact similarity, 
     .venv/bin/python -m benchmarks.dedup                                   # ours on real passages
     MASHBILL_PEERS=/path/to/venv .venv/bin/python -m benchmarks.dedup      # and others', installed there
     .venv/bin/python -m benchmarks.dedup --made 10000 100000 1000000       # cost and memory as rows grow
+    .venv/bin/python -m benchmarks.dedup --simulate 10000000               # the same, of band keys drawn at random
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from benchmarks.dedup_corpus import Folder, write_made, write_real
+from benchmarks.dedup_corpus import COPIES, Folder, write_made, write_real
 from benchmarks.passages import passages
 from filters.compared_text import compared_texts
+from filters.lsh_buckets import shared_buckets
 from filters.minhash_dedup import MinhashDedup
+from filters.near_duplicates import MEGABYTE
 from filters.shingles import shingles
+from filters.spool import Spool
 from mashbill.records import Document
 from mashbill.store import write_json
 
@@ -42,12 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=10_000, help="rows of real text, copies among them")
     parser.add_argument("--made", type=int, nargs="*", default=[], metavar="ROWS", help="rows of made text instead")
+    parser.add_argument("--simulate", type=int, metavar="ROWS", help="rows of band keys without texts")
     parser.add_argument("--folder", type=Path, help="where corpora are kept [a temporary folder]")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     options = parser.parse_args(arguments)
     if options.measure:
         print(json.dumps(ours(Folder.of(options.measure))[1]))
+        return
+    if options.simulate:
+        print(json.dumps(simulated(options.simulate)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
@@ -90,6 +98,22 @@ def scaled(folder: Path, sizes: Sequence[int]) -> dict[str, Any]:
     growth = (last["seconds"] / last["rows"]) / (first["seconds"] / first["rows"])
     print(f"cost of a document grows {growth:.2f} times from {sizes[0]:,} to {sizes[-1]:,}")
     return {**numbers, "growth": growth}
+
+
+def simulated(rows: int, seed: int = 1) -> dict[str, float]:
+    """Finding the candidates among random band keys, every fifth row a near copy that shares three keys in ten."""
+    draw, bands, part = np.random.default_rng(seed), STEP.bands()[0], 100_000
+    with Spool(bands, np.uint64, STEP.memory_mb * MEGABYTE // 3) as keys:
+        for first in range(0, rows, part):
+            made = draw.integers(0, 1 << 63, (min(part, rows - first), bands), dtype=np.uint64)
+            own = np.arange(COPIES - 1, len(made), COPIES)
+            made[own] = np.where(draw.random((len(own), bands)) < 0.3, made[own - 1], made[own])
+            keys.append(made)
+        begin = time.process_time()
+        found = shared_buckets(keys, np.zeros(keys.rows, dtype=np.bool_))
+    seconds = time.process_time() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {"rows": rows, "candidates": len(found), "seconds": seconds, "peak_gb": peak}
 
 
 def compared(folder: Path, count: int) -> dict[str, Any]:
