@@ -38,7 +38,7 @@ from filters.spool import Spool
 from mashbill.records import Document
 from mashbill.store import write_json
 
-PEERS = ("gaoya", "datasketch", "rensa", "text_dedup", "datatrove")
+PEERS = ("gaoya", "datasketch", "rensa", "text_dedup")
 STEP = MinhashDedup()
 
 

@@ -3,8 +3,8 @@
     {their python} benchmarks/peer_dedup.py gaoya parts/ found.json
 
 Writes the ids that would be kept, and the processor seconds it took from Parquet to those ids, imports left out.
-Each is used as its documentation shows, with word 5-grams, 128 permutations (datatrove its own 112) and a threshold of
-0.75; of rows that are joined the one read first is kept. None of them verifies.
+Each is used as its documentation shows, with word 5-grams, 128 permutations and a threshold of 0.75; of rows that are
+joined the one read first is kept. None of them verifies.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import importlib
 import importlib.metadata
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ THRESHOLD, PERMUTATIONS, GRAM = 0.75, 128, 5
 
 
 def main(peer: str, folder: str, target: str) -> None:
-    work = {"datasketch": datasketch, "gaoya": gaoya, "rensa": rensa, "text_dedup": text_dedup, "datatrove": datatrove}
+    work = {"datasketch": datasketch, "gaoya": gaoya, "rensa": rensa, "text_dedup": text_dedup}
     read = importlib.import_module("pyarrow.parquet").read_table
     module = "text_dedup.minhash" if peer == "text_dedup" else peer
     importlib.import_module(module)
@@ -76,7 +75,7 @@ def rensa(ids: list[str], texts: list[str]) -> list[str]:
     matrix = library.RMinHash.digest_matrix_from_token_sets([grams(text) for text in texts], PERMUTATIONS, 42)
     index = library.RMinHashLSH(THRESHOLD, PERMUTATIONS, 16)
     flags = index.query_duplicate_flags_matrix_one_shot(matrix)
-    sketches = library.RMinHash.digests_from_token_sets(
+    sketches = library.RMinHash.from_token_sets(
         [grams(text) for text, flag in zip(texts, flags, strict=True) if flag], PERMUTATIONS, 42
     )
     rows = [row for row, flag in enumerate(flags) if flag]
@@ -111,21 +110,6 @@ def text_dedup(ids: list[str], texts: list[str]) -> list[str]:
         for table, key in zip(tables, library.embed_func(text, row, **given)["__signatures__"], strict=True):
             pairs.append((row, table.setdefault(key, row)))
     return joined(ids, pairs)
-
-
-def datatrove(ids: list[str], texts: list[str]) -> list[str]:
-    step: Any = importlib.import_module("datatrove.pipeline.dedup.minhash")
-    data: Any = importlib.import_module("datatrove.data")
-    with tempfile.TemporaryDirectory() as folder:
-        config = step.MinhashConfig()
-        documents = [data.Document(text=text, id=name) for name, text in zip(ids, texts, strict=True)]
-        step.MinhashDedupSignature(f"{folder}/signatures", config=config).run(documents)
-        for bucket in range(config.num_buckets):
-            buckets = step.MinhashDedupBuckets(f"{folder}/signatures", f"{folder}/buckets", config=config)
-            buckets.run(None, rank=bucket, world_size=config.num_buckets)
-        step.MinhashDedupCluster(f"{folder}/buckets", f"{folder}/removed", config=config).run(None)
-        kept = step.MinhashDedupFilter(f"{folder}/removed").run(documents)
-        return [document.id for document in kept]
 
 
 def joined(ids: list[str], pairs: list[tuple[int, int]]) -> list[str]:
