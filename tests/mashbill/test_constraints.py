@@ -301,3 +301,31 @@ def test_the_json_checker_takes_what_json_takes() -> None:
     checker = Form(form="json")
     assert checker.check(json.dumps({"a": ["b", None, 1.5]}, indent=2)).passed
     assert not checker.check("{'a': 1}").passed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Do not end with a question mark",
+        'Do not start with "Hello"',
+        "Never use a table",
+        "The first three sentences",
+        "each of the other two bullet points",
+        'Do not always include "salt"',
+        "Put it between commas",
+        "one hundred one hundred one hundred words",
+        '"..."',
+    ],
+)
+def test_what_is_denied_or_said_of_a_part_is_not_read_as_wanted(said: str) -> None:
+    assert checkers_in(said) == []
+
+
+def test_a_checker_says_what_it_lacks_and_several_say_what_all_of_them_fix() -> None:
+    bare = Checker()
+    for ask in (lambda: list(Checker.find("")), lambda: bare.slot, bare.said, lambda: bare.check("salt")):
+        with pytest.raises(TypeError, match="Checker has no"):
+            ask()
+    both = checker_of("a bulleted list of 4 items")
+    assert both is not None
+    assert both.slot == "form:bulleted list & items:list items"
