@@ -12,7 +12,7 @@ general text at 35 %:
     no grades          … and the writer is told no grade
 
 Finished arms are written to ``results.json``; running the same command again goes on where it stopped. Three seeds take
-some five minutes on one idle core::
+some three minutes on one idle core::
 
     OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.boostqa --seeds 3 --out runs/boostqa
 """
@@ -31,7 +31,7 @@ from benchmarks.boostqa_run import CHANGES, Arm, ArmResult, run
 from flows.heat_map import Panel, draw_heat_maps
 from mashbill.store import write_bytes, write_json
 
-ROWS, TOKENS, BASE_TOKENS = 600, 80_000, 240_000
+ROWS, TOKENS, BASE_TOKENS = 300, 50_000, 195_000
 QUICK_ROWS, QUICK_TOKENS, QUICK_BASE = 45, 4_000, 4_000
 FULL = "weakness"
 
