@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 
 from filters.bench_audit import Audit
-from filters.bench_index import AT, LENGTH, PIECE, Pieces, RunIndex, Runs, ShortIndex, chunks_of
-from filters.compared_words import ComparedWords, as_compared
-from filters.row_texts import asked_of, text_of
+from filters.bench_index import AT, LENGTH, PIECE, Pieces, RunIndex, Runs, ShortIndex
+from filters.compared_words import ComparedWords, all_words, compared_words, said_words
+from filters.row_texts import asked_columns, text_of
 from mashbill.bench_items import BenchItem, bench_items
 from mashbill.path_key import PathKey, edges_of, spoken_key
-from mashbill.records import Record, schema_of
+from mashbill.records import Document, Record, schema_of
 
 LONG = 18
 """Words in a row that count under a name of their own: the paper's (arXiv 2507.13966)."""
@@ -44,6 +44,30 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """The texts of a batch of rows, each set of columns read once."""
+
+    rows: pl.DataFrame
+    kind: type[Record]
+    _words: dict[tuple[str, ...], list[ComparedWords]] = field(default_factory=dict)
+    _said: dict[tuple[str, ...], pl.Series] = field(default_factory=dict)
+
+    def said(self, columns: Sequence[str]) -> pl.Series:
+        """The text of some columns of each row, a line each."""
+        key = tuple(columns)
+        if key not in self._said:
+            self._said[key] = self.rows.select(text=text_of(self.kind, columns))["text"]
+        return self._said[key]
+
+    def words(self, columns: Sequence[str]) -> list[ComparedWords]:
+        """Its words, chunk by chunk."""
+        key = tuple(columns)
+        if key not in self._words:
+            self._words[key] = list(compared_words(self.said(columns)))
+        return self._words[key]
+
+
+@dataclass(frozen=True)
 class Bench:
     """Items with all that finds them."""
 
@@ -53,8 +77,8 @@ class Bench:
     sets: Sequence[str]
     limits: Limits
     paths: dict[PathKey, int]
-    asked: dict[str, int]
-    """What is asked, as it is compared -> the first item that asks it."""
+    asked: pl.DataFrame
+    """A hash of the words of what is asked, and the first item that asks it."""
     pieces: Pieces
     runs: RunIndex
     shorts: Pieces
@@ -85,12 +109,15 @@ class Bench:
 
     def judge(self, rows: pl.DataFrame, kind: type[Record], columns: Sequence[str]) -> tuple[pl.DataFrame, int]:
         """Of each row that shares too much the first reason; and how many others share a run that is counted only."""
-        walked = self._by_path(rows, kind)
-        asked = self._by_question(rows, kind)
-        said, kept = self._by_words(rows.select(text=text_of(kind, columns))["text"])
-        found = pl.concat([walked, asked, said]).unique("row", keep="first", maintain_order=True)
-        gone = set(found["row"].to_list())
-        return found.sort("row"), sum(row not in gone for row in kept)
+        texts = Texts(rows, kind)
+        found, kept = [self._by_path(rows, kind), self._by_question(texts)], list[int]()
+        # A document's title and text apart: its text is then read once for what it asks and for what it says.
+        for group in [[name] for name in columns] if kind is Document else [columns]:
+            said, under = self._by_words(texts, group)
+            found.append(said)
+            kept += under
+        gone = pl.concat(found).unique("row", keep="first", maintain_order=True).sort("row")
+        return gone, len(set(kept) - set(gone["row"].to_list()))
 
     def audit(self, embedder: str) -> Audit:
         """What compares rows with the items by an embedder; made once."""
@@ -116,54 +143,47 @@ class Bench:
                     found.append((row, "bench_path", detail, None))
         return pl.DataFrame(found, schema=FOUND, orient="row")
 
-    def _by_question(self, rows: pl.DataFrame, kind: type[Record]) -> pl.DataFrame:
-        known = pl.DataFrame(
-            {"asked": list(self.asked), "item": list(self.asked.values())},
-            schema={"asked": pl.String, "item": pl.Int64},
-        )
-        found = [pl.DataFrame(schema={"row": pl.Int64, "asked": pl.String, "item": pl.Int64})]
-        for one in asked_of(kind):
-            asked = as_compared(rows.select(one.alias("text"))["text"]).rename("asked")
-            frame = pl.DataFrame({"row": pl.int_range(len(asked), eager=True), "asked": asked})
-            found.append(frame.join(known, on="asked", how="inner", maintain_order="left"))
+    def _by_question(self, texts: Texts) -> pl.DataFrame:
+        found = [pl.DataFrame(schema={"row": pl.Int64, "asked": pl.UInt64, "item": pl.Int64, "text": pl.String})]
+        for columns in asked_columns(texts.kind):
+            whole = np.concatenate([np.zeros(0, np.uint64), *(one.whole() for one in texts.words(columns))])
+            frame = pl.DataFrame({"row": np.arange(len(whole)), "asked": whole})
+            hits = frame.join(self.asked, on="asked", how="inner", maintain_order="left")
+            found.append(hits.with_columns(text=texts.said(columns).gather(hits["row"])))
         hits = pl.concat(found).unique("row", keep="first", maintain_order=True)
         details = [
-            f"{self.where(item)} asks the same: {_shown(asked)}"
-            for asked, item in hits.select("asked", "item").iter_rows()
+            f"{self.where(item)} asks the same: {_shown(said_words(text))}"
+            for text, item in hits.select("text", "item").iter_rows()
         ]
+        reasons = ["bench_question"] * len(hits)
         return pl.DataFrame(
-            {
-                "row": hits["row"],
-                "reason": ["bench_question"] * len(hits),
-                "detail": details,
-                "value": [None] * len(hits),
-            },
-            schema=FOUND,
+            {"row": hits["row"], "reason": reasons, "detail": details, "value": [None] * len(hits)}, schema=FOUND
         )
 
-    def _by_words(self, texts: pl.Series) -> tuple[pl.DataFrame, list[int]]:
-        found, kept = list[tuple[int, str, str, float]](), list[int]()
-        for rows, words in chunks_of(texts):
+    def _by_words(self, texts: Texts, columns: Sequence[str]) -> tuple[pl.DataFrame, list[int]]:
+        found, kept, start = list[tuple[int, str, str, float]](), list[int](), 0
+        for words in texts.words(columns):
             whole = self.short.found(words)
             best = self.runs.longest(words)
             for row in np.flatnonzero((best[:, LENGTH] > 0) | (whole[:, LENGTH] > 0)).tolist():
-                if one := self._said(row, words, best, whole):
-                    found.append((rows.start + row, *one))
+                if one := self._said(texts.said(columns)[start + row], best[row], whole[row]):
+                    found.append((start + row, *one))
                 else:
-                    kept.append(rows.start + row)
+                    kept.append(start + row)
+            start += len(words)
         return pl.DataFrame(found, schema=FOUND, orient="row"), kept
 
-    def _said(self, row: int, words: ComparedWords, best: Runs, whole: Runs) -> tuple[str, str, float] | None:
-        length = int(best[row, LENGTH])
+    def _said(self, text: str, best: Runs, whole: Runs) -> tuple[str, str, float] | None:
+        length = int(best[LENGTH])
         if length >= self.limits.words:
             reason = f"bench_{LONG if length >= LONG > self.limits.words else self.limits.words}_gram"
-            owner = self.pieces.owners[int(best[row, PIECE])]
-            shown = words.said(row, int(best[row, AT]), min(length, SHOWN)) + (" …" if length > SHOWN else "")
-            return reason, f"{self.where(owner)} has {length} words in a row of it: {shown}", float(length)
-        if whole[row, LENGTH]:
-            owner = self.shorts.owners[int(whole[row, PIECE])]
-            asked = words.said(row, int(whole[row, AT]), int(whole[row, LENGTH]))
-            return "bench_short_item", f"{self.where(owner)} stands in it whole: {asked}", float(whole[row, LENGTH])
+            where = self.where(int(self.pieces.owners[best[PIECE]]))
+            run = said_words(text)[best[AT] : best[AT] + length]
+            return reason, f"{where} has {length} words in a row of it: {_shown(run)}", float(length)
+        if whole[LENGTH]:
+            where = self.where(int(self.shorts.owners[whole[PIECE]]))
+            run = said_words(text)[whole[AT] : whole[AT] + whole[LENGTH]]
+            return "bench_short_item", f"{where} stands in it whole: {_shown(run)}", float(whole[LENGTH])
         return None
 
 
@@ -182,8 +202,7 @@ def set_names(places: Sequence[Path]) -> list[str]:
     return names
 
 
-def _shown(text: str) -> str:
-    words = text.split(" ")
+def _shown(words: Sequence[str]) -> str:
     return " ".join(words[:SHOWN]) + (" …" if len(words) > SHOWN else "")
 
 
@@ -197,20 +216,22 @@ def _pieces(items: Sequence[BenchItem]) -> Pieces:
     return Pieces.of(texts, owners)
 
 
-def _asked(items: Sequence[BenchItem]) -> dict[str, int]:
+def _asked(items: Sequence[BenchItem]) -> pl.DataFrame:
     """What items ask: a question without a passage; with one both together, and the question if no other item asks it.
 
     Chains to be mended and passages to be summed up have one question for all: what is asked is in the passage.
     """
-    alone = as_compared(pl.Series([item.question for item in items], dtype=pl.String)).to_list()
-    both = as_compared(pl.Series([f"{item.context} {item.question}" for item in items], dtype=pl.String)).to_list()
-    passages: dict[str, set[str]] = {}
+    alone = all_words(pl.Series([item.question for item in items], dtype=pl.String)).whole().tolist()
+    both = all_words(pl.Series([f"{item.context} {item.question}" for item in items], dtype=pl.String)).whole().tolist()
+    passages: dict[int, set[str]] = {}
     for item, question in zip(items, alone, strict=True):
         passages.setdefault(question, set()).add(item.context)
-    found: dict[str, int] = {}
+    found: dict[int, int] = {}
     for number, item in enumerate(items):
-        if item.question and alone[number]:
+        if alone[number]:
             if not item.context or len(passages[alone[number]]) == 1:
                 found.setdefault(alone[number], number)
             found.setdefault(both[number], number)
-    return found
+    return pl.DataFrame(
+        {"asked": list(found), "item": list(found.values())}, schema={"asked": pl.UInt64, "item": pl.Int64}
+    )

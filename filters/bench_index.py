@@ -7,14 +7,14 @@ she sold half …`` -> 15 words in a row, from the text's word 1 on, of that ite
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from filters.compared_words import ComparedWords, as_compared, compared_words
+from filters.compared_words import ComparedWords, all_words
 from filters.hashing import Hashes
 from filters.text_buffer import Ints
 
@@ -81,11 +81,9 @@ def _table_size(count: int) -> int:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Texts to look for, no two alike: their words and the items they come from."""
+    """Texts to look for, no two of the same words, and the items they come from."""
 
-    texts: list[str]
-    """As they are compared."""
-    owners: list[int]
+    owners: Ints
     """Of each the first item that has it."""
     hash: Hashes
     bounds: Ints
@@ -93,15 +91,14 @@ class Pieces:
     @classmethod
     def of(cls, texts: Sequence[str], owners: Sequence[int]) -> Pieces:
         """From the texts of items, with the item of each; those without a word are left out."""
-        compared = as_compared(pl.Series(texts, dtype=pl.String)).to_list()
-        first: dict[str, int] = {}
-        for text, owner in zip(compared, owners, strict=True):
-            if text:
-                first.setdefault(text, owner)
-        chunks = list(compared_words(pl.Series(list(first), dtype=pl.String)))
-        hashes = np.concatenate([np.zeros(0, np.uint64), *(one.hash for one in chunks)])
-        counts = np.concatenate([np.zeros(1, np.int64), *(np.diff(one.bounds) for one in chunks)])
-        return cls(list(first), list(first.values()), hashes, np.cumsum(counts))
+        words = all_words(pl.Series(texts, dtype=pl.String))
+        _, first = np.unique(words.whole(), return_index=True)
+        chosen = np.zeros(len(words), np.bool_)
+        chosen[first] = True
+        chosen &= words.count > 0
+        kept = np.repeat(chosen, words.count)
+        bounds = np.append(0, np.cumsum(words.count[chosen])).astype(np.int64)
+        return cls(np.asarray(owners, np.int64)[chosen], words.hash[kept], bounds)
 
     @property
     def lengths(self) -> Ints:
@@ -141,11 +138,3 @@ class ShortIndex:
             here[:, PIECE] = which[here[:, PIECE]]
             best[better] = here[better]
         return best
-
-
-def chunks_of(texts: pl.Series) -> Iterator[tuple[slice, ComparedWords]]:
-    """The words of texts with which of them they are."""
-    at = 0
-    for words in compared_words(texts):
-        yield slice(at, at + len(words)), words
-        at += len(words)

@@ -2,9 +2,9 @@ r"""The words by which texts are compared with evaluation items, as hashes: no c
 
 One row in -> out: the text ``"The Salt-Guild’s  RULES:\n1842"`` -> the hashes of ``the salt guild s rules 1842``.
 
-A text is put in Unicode form KC and lower case, and everything but letters, marks and digits parts words. Of scripts
-that put no spaces between words (`mashbill.words.UNSPACED`) each character is a word, so that a run of words can be
-found there too.
+What a word is says `filters.shingles`: a text is put in Unicode form C and lower case, and everything but letters,
+marks and digits parts words. Of scripts that put no spaces between words each letter is a word, so that a run of words
+can be found there too.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
-from filters.hashing import Hashes
+from filters import code_points
+from filters.hashing import WORD_BASE, Hashes, mix, powers
 from filters.measured import texts_of
-from filters.reading import read_in_chunks
-from filters.text_buffer import Bytes, Ints
-from mashbill.words import UNSPACED
-
-_PARTS = r"[^\p{L}\p{M}\p{N}]+"
+from filters.shingles import comparable, shingles
+from filters.text_buffer import Ints
 
 
 @dataclass(frozen=True)
@@ -29,39 +28,46 @@ class ComparedWords:
 
     hash: Hashes
     bounds: Ints
-    data: Bytes
-    start: Ints
-    end: Ints
-    """Where each word lies in `data`."""
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def said(self, text: int, first: int, count: int) -> str:
-        """Some words of a text, as they are compared."""
-        begin = int(self.bounds[text]) + first
-        from_, to = int(self.start[begin]), int(self.end[begin + count - 1])
-        return " ".join(self.data[from_:to].tobytes().decode("utf-8", "replace").split())
+    @property
+    def count(self) -> Ints:
+        """Words of each text."""
+        return np.diff(self.bounds)
+
+    def whole(self) -> Hashes:
+        """A hash of all words of each text, in their order; 0 for a text without any."""
+        full = np.flatnonzero(self.count)
+        found = np.zeros(len(self), np.uint64)
+        if len(full):
+            within = np.arange(len(self.hash)) - np.repeat(self.bounds[:-1], self.count)
+            terms = self.hash * powers(WORD_BASE, int(self.count.max()))[within]
+            found[full] = mix(np.add.reduceat(terms, self.bounds[:-1][full]) + self.count[full].astype(np.uint64))
+        return found
 
 
 def compared_words(texts: pl.Series) -> Iterator[ComparedWords]:
-    """The words of texts, in chunks of bounded memory that together hold all, in order."""
-    for reading in read_in_chunks(texts_of(as_compared(texts))):
-        words = reading.words
-        yield ComparedWords(words.hash, words.bounds, words.data, words.start, words.end)
+    """The words of texts, in chunks of bounded memory that together hold all, in order; a null has none."""
+    for one in shingles(texts_of(texts), 1, ()):
+        yield ComparedWords(one.hashes, one.bounds)
 
 
-def as_compared(texts: pl.Series) -> pl.Series:
-    r"""Texts as they are compared, one space between words.
+def all_words(texts: pl.Series) -> ComparedWords:
+    """The words of texts that fit into memory."""
+    chunks = list(compared_words(texts))
+    counts = np.concatenate([np.zeros(1, np.int64), *(one.count for one in chunks)])
+    return ComparedWords(np.concatenate([np.zeros(0, np.uint64), *(one.hash for one in chunks)]), np.cumsum(counts))
 
-    >>> as_compared(pl.Series(["The Salt-Guild’s  RULES:\n1842", "東京 Tokyo"])).to_list()
-    ['the salt guild s rules 1842', '東 京 tokyo']
+
+def said_words(text: str) -> list[str]:
+    r"""The words of one text, to be read.
+
+    >>> said_words("The Salt-Guild’s  RULES:\n1842"), said_words("東京 Tokyo")
+    (['the', 'salt', 'guild', 's', 'rules', '1842'], ['東', '京', 'tokyo'])
     """
-    text = pl.col("text")
-    # Most texts are ASCII, which is in form KC and has no such script.
-    wide = text.str.len_bytes() != text.str.len_chars()
-    spaced = text.str.normalize("NFKC").str.replace_all(f"([{UNSPACED}])", " ${1} ")
-    frame = pl.DataFrame({"text": texts.fill_null("")})
-    return frame.select(
-        pl.when(wide).then(spaced).otherwise(text).str.to_lowercase().str.replace_all(_PARTS, " ").str.strip_chars(" ")
-    )["text"]
+    words = pl.DataFrame({"text": [text]}).select(comparable("text", ()))["text"][0]
+    flags = code_points.table()
+    alone = (ord(one) < code_points.BOUND and bool(flags[ord(one)] & code_points.UNSPACED) for one in words)
+    return "".join(f" {one} " if by_itself else one for one, by_itself in zip(words, alone, strict=True)).split()

@@ -58,7 +58,7 @@ def _inner(kind: pa.DataType) -> str:
 def text_of(kind: type[Record], columns: Sequence[str]) -> pl.Expr:
     """The text of some columns of each row, a line each."""
     schema = schema_of(kind)
-    found = [pl.lit(""), *(_expression(name, schema.field(name).type) for name in columns)]
+    found = [_expression(name, schema.field(name).type) for name in columns] or [pl.lit("")]
     return pl.concat_str(found, separator="\n", ignore_nulls=True)
 
 
@@ -70,15 +70,19 @@ def _expression(name: str, kind: pa.DataType) -> pl.Expr:
     return texts.list.join("\n", ignore_nulls=True)
 
 
-def asked_of(kind: type[Record]) -> list[pl.Expr]:
-    """What each row asks: its question alone and, where it has a context, with it."""
+def asked_columns(kind: type[Record]) -> list[list[str]]:
+    """The columns of what each row asks: its question alone and, where it has a context, with it.
+
+    >>> from mashbill.records import QA, Document
+    >>> asked_columns(Document), asked_columns(QA)
+    ([['text']], [['question'], ['context', 'question']])
+    """
     names = schema_of(kind).names
-    found = [pl.col(name) for name in ASKING if name in names]
-    if "context" in names and found:
-        found.append(pl.concat_str([pl.col("context"), found[0]], separator=" ", ignore_nulls=True))
-    return found
+    found = [[name] for name in ASKING if name in names]
+    return [*found, ["context", *found[0]]] if "context" in names and found else found
 
 
 def audited_of(kind: type[Record]) -> pl.Expr:
     """What of a row an embedder compares with items: what it asks, or says where it asks nothing."""
-    return [pl.lit(""), *asked_of(kind)][-1]
+    columns = [[], *asked_columns(kind)][-1]
+    return text_of(kind, columns)

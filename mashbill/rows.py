@@ -11,7 +11,9 @@ import dataclasses
 import enum
 import functools
 import itertools
+import json
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from mashbill.errors import StepFailed
+
+_LONE = re.compile("[\ud800-\udfff]")
 _PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
 
@@ -95,8 +100,29 @@ def plain(value: Any) -> Any:
 
 
 def to_arrow(values: Sequence[Any], kind: Any) -> pa.Table:
-    """Dataclass values as one table."""
-    return pa.Table.from_arrays(_columns(values, kind, schema(kind)), schema=schema(kind))
+    """Dataclass values as one table.
+
+    Raises:
+        StepFailed: for text that is no Unicode text, half of a surrogate pair, with the row's id.
+    """
+    try:
+        return pa.Table.from_arrays(_columns(values, kind, schema(kind)), schema=schema(kind))
+    except UnicodeEncodeError as error:
+        raise StepFailed(_torn(values) or str(error)) from error
+
+
+def _torn(values: Sequence[Any]) -> str:
+    """Which row holds half of a surrogate pair, and where."""
+    for value in values:
+        for name, field in plain(value).items():
+            found = _LONE.search(field if isinstance(field, str) else json.dumps(field, ensure_ascii=False))
+            if found is not None:
+                return (
+                    f"row {getattr(value, 'id', '?')}: its {name} holds half of a surrogate pair ({found[0]!a}), which "
+                    "no file can hold as text; replace it where the text comes from: "
+                    "text.encode('utf-8', 'replace').decode()"
+                )
+    return ""
 
 
 def _columns(values: Sequence[Any], kind: Any, fields: Any) -> list[pa.Array]:
