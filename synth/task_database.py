@@ -144,7 +144,11 @@ def pools(parts: Parts, seeds: Sequence[Instruction], *, size: int, least: int =
         for query, clusters, best in zip(queries, chosen, nearest, strict=True):
             some = table.filter(pl.col("task_cluster").is_in(clusters))
             if len(some):
-                best.add(part, some["row"].to_numpy(), unpacked(some["query_vector"].to_arrow()) @ query)
+                rows = unpacked(some["query_vector"].to_arrow())
+                # In 64 bits and rounded: a product's last bits depend on how many rows are multiplied at once, and
+                # equal vectors must tie whatever part they lie in.
+                similarity = np.einsum("ij,j->i", rows, query, dtype=np.float64).round(6)
+                best.add(part, some["row"].to_numpy(), similarity)
     tasks = _tasks(parts, nearest)
     return [
         Pool(tuple(_without(seed, [tasks[place] for place in best.places()])[:size]), tuple(clusters), float(row.max()))
@@ -175,7 +179,7 @@ class _Nearest:
         self.size = size
         self.found = list[tuple[float, int, int]]()
 
-    def add(self, part: int, rows: NDArray[np.uint32], similarity: NDArray[np.float32]) -> None:
+    def add(self, part: int, rows: NDArray[np.uint32], similarity: NDArray[np.float64]) -> None:
         if len(rows) > self.size:
             # All that tie with the last of the best stay in, so that which of them is taken is decided by their places.
             least = np.partition(similarity, -self.size)[-self.size]

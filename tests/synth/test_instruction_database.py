@@ -184,8 +184,8 @@ def test_the_nearest_are_those_of_comparing_all_whatever_the_parts(said: list[in
     ]
     seed = task("a query of my own", "in rhymes", task_type="naming")
     query = rounded(HashedNgrams().embed([seed.base_query]))[0]
-    similar = [float(rounded(rows)[number] @ query) for number in said]
-    wanted = sorted(range(len(said)), key=lambda at: (-round(similar[at], 5), at))[:size]
+    similar = (rounded(rows).astype(np.float64) @ query.astype(np.float64)).round(6)
+    wanted = sorted(range(len(said)), key=lambda at: (-similar[said[at]], at))[:size]
     with tempfile.TemporaryDirectory() as folder:
         (pool,) = pools(store(Path(folder), tasks, part_rows), [seed], size=size)
     assert [one.base_query for one in pool.tasks] == [f"query {at}" for at in wanted]
