@@ -193,9 +193,15 @@ def _training(result: TrainResult) -> str:
         ("tokens", f"{result.tokens:,}"),
         ("loss of the first step", f"{result.first_loss:.4f}"),
         ("final loss (mean of the last ten steps)", f"{result.final_loss:.4f}"),
+        *((f"of these, {stream}", f"{loss:.4f}") for stream, loss in result.stream_loss.items()),
         ("tokens per second (median)", f"{result.tokens_per_second:,.0f}"),
         ("MFU (median)", "not measured" if result.mfu is None else f"{result.mfu:.1%}"),
     ]
+    if (times := result.step_seconds) is not None:
+        said = f"{times.median:.3g}, {times.p95:.3g}, {times.longest:.3g}"
+        rows.append(("seconds of a step (median, 95th percentile, longest)", said))
+    if result.peak_memory_gb is not None:
+        rows.append(("peak memory", f"{result.peak_memory_gb:.2f} GB"))
     return _table(("what", "how much"), rows)
 
 

@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mashbill.errors import StoreError
 from mashbill.store import write_json
@@ -69,6 +69,8 @@ class TrainResult(BaseModel):
     step_seconds: StepTimes | None = None
     peak_memory_gb: float | None = None
     """Of the first process; on a CPU of all it held, on a GPU of its tensors."""
+    stream_loss: dict[str, float] = Field(default_factory=dict)
+    """The loss of each source, over the same steps as the final loss; of those that had rows in them."""
     out: Path
     """Where it lies; not part of the file."""
 

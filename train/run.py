@@ -128,9 +128,19 @@ def _summary(
         tokens_per_second=statistics.median(typing.cast(float, line["tokens_per_second"]) for line in lines),
         mfu=statistics.median(mfus) if mfus else None,
         step_seconds=StepTimes.of([typing.cast(float, line["seconds"]) for line in lines]),
+        stream_loss=_by_stream(lines[-SETTLED:]),
         peak_memory_gb=max(typing.cast(float, line["peak_memory_gb"]) for line in lines),
         out=out,
     )
+
+
+def _by_stream(lines: list[dict[str, object]]) -> dict[str, float]:
+    """The mean loss of each stream over the steps that had rows of it."""
+    losses: dict[str, list[float]] = {}
+    for line in lines:
+        for stream, loss in typing.cast("dict[str, float]", line["stream_loss"]).items():
+            losses.setdefault(stream, []).append(loss)
+    return {stream: statistics.fmean(losses[stream]) for stream in sorted(losses)}
 
 
 def _check_tokenizer(manifest: PlanManifest, spec: StudentSpec, student: Student) -> None:

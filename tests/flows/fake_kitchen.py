@@ -317,7 +317,7 @@ def without_times(root: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
             lasting = [
                 line
                 for line in path.read_text(encoding="utf-8").splitlines()
-                if not re.match(r"\| (tok.* per|MFU)", line)
+                if not re.match(r"\| (tok.* per|MFU|seconds of a step|peak memory)", line)
             ]
             found[name] = "\n".join(lasting)
     return found

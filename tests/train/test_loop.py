@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import functools
 import itertools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,3 +163,18 @@ def test_plans_are_arrow(plan_dir: Path) -> None:
         assert pa.ipc.open_file(source).schema.names == [
             *("stream", "record_id", "source_id", "domain", "prompt_length", "tokens")
         ]
+
+
+def test_layers_compiled_one_by_one_change_nothing(
+    tiny: StudentSpec, plan_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The graphs are taken and differentiated as ever; to write C++ for them takes a minute and is torch's business.
+    with_backend = functools.partialmethod(torch.nn.Module.compile, backend="aot_eager")
+    monkeypatch.setattr(torch.nn.Module, "compile", with_backend)
+    plain = loop_of(tiny, plan_dir, Hardware(device="cpu", micro_batch=6)).step(0)
+    with warnings.catch_warnings():
+        # torch's compiler imports modules that warn of their own futures.
+        warnings.simplefilter("ignore")
+        compiled = loop_of(tiny, plan_dir, Hardware(device="cpu", micro_batch=6, compile=True)).step(0)
+    assert compiled.loss == pytest.approx(plain.loss, rel=1e-5)
+    assert compiled.grad_norm == pytest.approx(plain.grad_norm, rel=1e-4)
