@@ -36,12 +36,14 @@ class Hardware:
     gradient_checkpointing: bool = False
     peak_tflops: float | None = None
     """Peak of the device for MFU; known devices need not say it."""
+    processes: int = 1
+    """Processes of this machine, one a device, that share the weights (FSDP2). For several machines: `train.job`."""
     checkpoint_every: int = 200
     """Optimiser steps between checkpoints; the last step always has one."""
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("micro_batch", "checkpoint_every", "keep_checkpoints"):
+        for name in ("micro_batch", "processes", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"hardware: {name} is {getattr(self, name)}; at least 1 is wanted")
 
