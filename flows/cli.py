@@ -118,6 +118,20 @@ def run(
 
 
 @app.command()
+def replay(
+    bill: BillPath,
+    offline: Annotated[bool, typer.Option("--offline", help="Said for clearness: a replay never asks a model.")] = True,
+    root: Root = None,
+) -> None:
+    """Make a release once more from the ledger alone, and compare it with the one that stands."""
+    from flows.replay import replay as rebuilt
+    from mashbill.progress import Silent
+
+    del offline
+    typer.echo(rebuilt(bill, settings_of(root), Silent()))
+
+
+@app.command()
 def star(
     bill: BillPath,
     root: Root = None,

@@ -49,6 +49,8 @@ class Kitchen:
     progress: Progress
     ledger: Ledger
     stopping: bool = False
+    offline: bool = False
+    """Ask nobody: every reply comes from the ledger."""
     _askers: dict[str, Asker] = field(default_factory=dict)
     """By role; the main engine's under "". Roles whose engines are the same share one."""
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
@@ -86,7 +88,9 @@ class Kitchen:
             engine = self.bill.engine(role)
             if engine is None:
                 return None
-            self._askers[role] = self._like(engine) or Asker(engine, self.ledger, stopping=self.stopping)
+            self._askers[role] = self._like(engine) or Asker(
+                engine, self.ledger, stopping=self.stopping, offline=self.offline
+            )
         return self._askers[role]
 
     def _like(self, engine: Any) -> Asker | None:
@@ -239,7 +243,9 @@ def checked_bill(path: Path, settings: Settings) -> Bill:
 
 
 @contextlib.asynccontextmanager
-async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> AsyncIterator[Kitchen]:
+async def kitchen_for(
+    path: Path, settings: Settings, progress: Progress, *, offline: bool = False
+) -> AsyncIterator[Kitchen]:
     """Open the means of a run; everything is closed and committed at the end, however it ends.
 
     Raises:
@@ -248,7 +254,7 @@ async def kitchen_for(path: Path, settings: Settings, progress: Progress) -> Asy
     bill = checked_bill(path, settings)
     with one_run(settings.root, bill.name):
         ledger = Ledger(settings.ledger)
-        kitchen = Kitchen(bill, settings, progress, ledger)
+        kitchen = Kitchen(bill, settings, progress, ledger, offline=offline)
         try:
             with _interruptible(kitchen):
                 yield kitchen

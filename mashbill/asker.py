@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from mashbill.engine import Engine, Reply, Request, SingleEngine
-from mashbill.errors import EngineDown, EngineGarbage, Interrupted, MashbillError, RequestRefused, SettingsError
+from mashbill.errors import (
+    EngineDown,
+    EngineGarbage,
+    Interrupted,
+    LedgerError,
+    MashbillError,
+    RequestRefused,
+    SettingsError,
+)
 from mashbill.ledger import Ledger
 
 SETTLE = 64
@@ -78,6 +86,8 @@ class Asker:
     ledger: Ledger
     usage: Usage = field(default_factory=Usage)
     stopping: bool = False
+    offline: bool = False
+    """Take replies from the ledger alone: an ask that is not there is a `LedgerError`, and the engine never starts."""
     _asked: list[_Waiting] = field(default_factory=list)
     """Not yet looked up in the ledger."""
     _queue: deque[_Waiting] = field(default_factory=deque)
@@ -169,6 +179,8 @@ class Asker:
             if reply is not None:
                 self._forget(waiting)
                 waiting.settle(reply, replayed=True)
+            elif self.offline:
+                self._fail(waiting, self._not_kept(waiting))
             elif self.stopping:
                 self._fail(waiting, Interrupted("stopped before it was asked"))
             elif self._failure is not None:
@@ -176,6 +188,14 @@ class Asker:
             else:
                 self._queue.append(waiting)
                 self._staff()
+
+    def _not_kept(self, waiting: _Waiting) -> LedgerError:
+        said = " ".join(waiting.request.messages[-1].text.split())[-80:]
+        return LedgerError(
+            f"{self.ledger.path}: has no reply of {self.identity} to a request that ends in {said!r} (draw "
+            f"{waiting.draw}): it was never asked, or with another prompt, model or sampling; run the bill with its "
+            "engine first"
+        )
 
     def _staff(self) -> None:
         """Wake one idle worker, not all of them; hire one more while the engine takes more calls."""

@@ -44,6 +44,8 @@ class Settings:
     file: Path = Path("mashbill.toml")
     tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Tables for packages above the kernel, such as ``[hardware]``."""
+    replies: Path | None = None
+    """Another ledger than the root's own: for what is rebuilt from the replies of an earlier run."""
 
     def section(self, name: str) -> Section:
         """A table of the file, to be built into the dataclass of whoever knows it."""
@@ -52,7 +54,7 @@ class Settings:
     @property
     def ledger(self) -> Path:
         """The reply store; one for all bills under a root."""
-        return self.root / "ledger.sqlite"
+        return self.replies or self.root / "ledger.sqlite"
 
     @classmethod
     def load(cls, environ: MutableMapping[str, str] | None = None, folder: Path | None = None) -> Settings:

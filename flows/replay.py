@@ -1,0 +1,70 @@
+"""``mashbill replay``: a release made once more from the ledger alone, and compared with the one that stands.
+
+Nothing is asked and no engine starts, so whoever has the bill, its inputs and the ledger can see that the dataset is
+what the models' replies make of them: same rows, same bytes. It is built beside, under the root, and removed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from flows.kitchen import kitchen_for
+from mashbill.errors import StoreError
+from mashbill.progress import Progress
+from mashbill.release import ReleaseManifest, Shard
+from mashbill.settings import Settings
+from mashbill.store import file_digest
+
+
+def replay(bill: Path, settings: Settings, progress: Progress) -> str:
+    """Rebuild the release of a bill without an engine; a line that says it is the same.
+
+    Raises:
+        LedgerError: when a reply is not there.
+        StoreError: when the release was never made, or what stands is not what the ledger makes; it says what differs.
+    """
+    if not settings.ledger.is_file():
+        raise StoreError(f"{settings.root}: has no ledger, so there is nothing to rebuild from; run the bill first")
+    with tempfile.TemporaryDirectory(prefix=".replay-", dir=settings.root) as aside:
+        again = replace(settings, root=Path(aside), replies=settings.ledger)
+        made, name = asyncio.run(_release(bill, again, progress))
+        manifest = ReleaseManifest.read(made)
+        stands = settings.root / "releases" / name / made.name
+        if not stands.is_dir():
+            others = sorted(one.name for one in (settings.root / "releases" / name).glob("*"))
+            raise StoreError(
+                f"{stands}: is not there; the ledger makes release {made.name} of this bill"
+                + (f", and there are {', '.join(others)}: the bill or its inputs changed since" if others else "")
+            )
+        found = list(_differences(ReleaseManifest.read(stands), manifest, stands))
+    if found:
+        raise StoreError(f"{stands}: is not what the ledger makes: {'; '.join(found)}")
+    files = len(_shards(manifest))
+    return f"{stands}: the same from the ledger alone: {manifest.rows:,} rows in {files} files, bytes alike"
+
+
+async def _release(bill: Path, settings: Settings, progress: Progress) -> tuple[Path, str]:
+    async with kitchen_for(bill, settings, progress, offline=True) as kitchen:
+        return await kitchen.release(), kitchen.bill.name
+
+
+def _shards(manifest: ReleaseManifest) -> dict[str, Shard]:
+    return {shard.file: shard for split in manifest.splits.values() for shard in split.shards}
+
+
+def _differences(stands: ReleaseManifest, made: ReleaseManifest, folder: Path) -> Iterator[str]:
+    old, new = _shards(stands), _shards(made)
+    for name in sorted({*old, *new}):
+        if name not in old or name not in new:
+            yield f"{name} is {'one too many' if name in old else 'missing'}"
+        elif not (folder / name).is_file():
+            yield f"{name} is gone"
+        elif file_digest(folder / name) != new[name].sha256:
+            changed = "was edited since" if old[name].sha256 == new[name].sha256 else "has other rows"
+            yield f"{name} {changed} ({old[name].rows:,} rows stand there, {new[name].rows:,} are made)"
+    if not (set(old) ^ set(new)) and stands != made:
+        yield "the manifest's counts differ"
