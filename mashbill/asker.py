@@ -190,7 +190,7 @@ class Asker:
                 self._staff()
 
     def _not_kept(self, waiting: _Waiting) -> LedgerError:
-        said = " ".join(waiting.request.messages[-1].text.split())[-80:]
+        said = " ".join("".join(waiting.request.messages[-1].parts).split())[-80:]
         return LedgerError(
             f"{self.ledger.path}: has no reply of {self.identity} to a request that ends in {said!r} (draw "
             f"{waiting.draw}): it was never asked, or with another prompt, model or sampling; run the bill with its "

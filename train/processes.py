@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from mashbill.errors import Interrupted, StepFailed, UserError
@@ -120,7 +120,7 @@ def _end(children: list[subprocess.Popen[str]]) -> None:
             child.wait()
 
 
-def _refuse_failed(children: list[subprocess.Popen[str]], errors: list[IO[str]]) -> None:
+def _refuse_failed(children: list[subprocess.Popen[str]], errors: Sequence[IO[str]]) -> None:
     # The first that failed by itself; those that were ended for its sake have a signal's code.
     failed = sorted((child.returncode < 0, rank) for rank, child in enumerate(children) if child.returncode)
     if not failed:

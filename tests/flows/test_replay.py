@@ -57,10 +57,18 @@ def test_what_was_never_asked_cannot_be_rebuilt(made: Project, tmp_path: Path) -
     code, said = replayed_without_root(fresh)
     assert code == 2
     assert "has no ledger" in said
-    made.write(train=None, evaluate=None, student=None, seed=99, version="9")
+    made.write(train=None, evaluate=None, student=None, version="9")
     code, said = replayed(made)
-    assert code in (2, 4)
-    assert "is not there" in said or "has no reply of" in said
+    assert code == 2
+    assert "is not there" in said
+    assert "the bill or its inputs changed since" in said
+    more = made.folder / "corpus" / "paper-99.md"
+    more.write_text("# Paper 99\nOra Venn of house 99 sold rye to the coopers of Vintrack for 7 coins.\n")
+    code, said = replayed(made)
+    assert code == 4
+    assert "has no reply of" in said
+    assert "run the bill with its engine first" in said
+    more.unlink()
 
 
 def replayed_without_root(run: Project) -> tuple[int, str]:
