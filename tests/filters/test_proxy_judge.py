@@ -109,6 +109,21 @@ async def test_marks_of_a_rubric_are_expected_marks_and_the_least_decides(tmp_pa
     assert proxy.label([" ".join(SALT * 2)]) == ["5"]
 
 
+async def test_without_a_least_mark_all_rows_stay_and_the_likeliest_mark_says_how_sure_it_is(tmp_path: Path) -> None:
+    def rule(material: str) -> Marks:
+        salt = salty(material.split("<text>")[1])
+        return {"substance": 5 if salt else 2, "clarity": 4 if salt else 5, "soundness": 3}
+
+    step, engine = ProxyJudge(rubric="document", sample=120, sure=0.99, most_escalated=0.1), scripted(rule)
+    made = await judged(step, store(tmp_path, corpus(240, mixed=0.2), part_rows=120), engine)
+    assert (made.manifest.counts.kept, len(made.manifest.counts.rejected)) == (240, 0)
+    assert 0 < made.manifest.notes["escalated"] <= 12
+    assert set(made.manifest.notes["dimensions"]) == {"substance", "clarity"}
+    for scores in map(scores_of, rows_of(made)):
+        assert ("judge_soundness" in scores) == bool(scores["judge_asked"])
+        assert 2 <= scores["judge_substance"] <= 5
+
+
 async def test_all_rows_are_judged_where_there_are_few(tmp_path: Path) -> None:
     engine = scripted(on_salt)
     made = await judged(STEP, store(tmp_path, corpus(60)), engine)
