@@ -38,12 +38,13 @@ from train.curriculum import Values
 from train.example_tokens import Rejected, Room, example_tables
 from train.examples import COLUMNS
 from train.identity import checkpoint_dir, distill_identity, student_identity, template_identity
+from train.job import Job
 from train.plan import PlanSpec, build_plan
 from train.plan_manifest import PlanManifest
+from train.processes import train_job
 from train.recipe import StudentSpec
 from train.render import columns_of, token_tables
 from train.result import TrainResult
-from train.run import train_student
 from train.supervised_plan import SUPERVISED_FORMAT, build_supervised_plan
 from train.supervision import Supervision, read_supervision
 
@@ -292,21 +293,19 @@ async def train_arm(
     def step(event: dict[str, object]) -> None:
         kitchen.progress.training({"name": f"train {name}", **event})
 
-    result = await asyncio.to_thread(
-        train_student,
+    job = Job(
         plan_dir=plan,
+        out=out,
         student=training.student,
         recipe=training.recipe,
         hardware=read_hardware(kitchen.settings),
-        out=out,
-        progress=step,
         dataset=", ".join(f"{stream} {digest}" for stream, digest in streams.items()),
         lora=training.lora,
+        start=None if start is None else start.out,
         distill=distill,
         columns=await teach_arm(kitchen, training, name, plan),
-        start=start,
-        stopping=lambda: kitchen.stopping,
     )
+    result = await asyncio.to_thread(train_job, job, progress=step, stopping=lambda: kitchen.stopping)
     return Arm(name, manifest, result, streams)
 
 

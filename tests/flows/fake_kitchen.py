@@ -306,7 +306,13 @@ def without_times(root: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
     found = everything(root)
     for name in list(found):
         path = root / name
-        if path.name.startswith(".") or path.parts[len(root.parts)] in skip or "/checkpoints/" in name:
+        # How and where it was carried out, for processes to read: no part of what was made.
+        if (
+            path.name == "job.json"
+            or path.name.startswith(".")
+            or path.parts[len(root.parts)] in skip
+            or "/checkpoints/" in name
+        ):
             del found[name]
         elif path.name in ("metrics.jsonl", "result.json"):
             text = path.read_text(encoding="utf-8")

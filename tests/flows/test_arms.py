@@ -248,3 +248,17 @@ def test_wrong_hardware_settings_are_found_before_any_work(tmp_path: Path) -> No
     with pytest.raises(UserError, match="did you mean micro_batch"):
         run_bill(run.bill, replace(settings_of(run), tables={"hardware": {"micro_bach": 2}}), Silent())
     assert not run.root.exists()
+
+
+@pytest.mark.slow
+def test_an_arm_is_trained_in_as_many_processes_as_the_settings_say(tmp_path: Path) -> None:
+    losses = []
+    for processes in (1, 2):
+        run = project(tmp_path / str(processes), **{**PLAIN, "train": {**FAST, "arms": {"raw": {"raw": 1}}}})
+        with (run.folder / "mashbill.toml").open("a", encoding="utf-8") as settings:
+            settings.write(f"processes = {processes}\n")
+        ended = run.run()
+        assert ended.code == 0, ended.err
+        losses.append(json.loads(run.one("students/*/*/result.json").read_bytes())["final_loss"])
+        assert len(list(run.root.glob("students/*/*/checkpoints/*/*.distcp"))) == (0 if processes == 1 else 2)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
