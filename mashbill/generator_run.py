@@ -104,7 +104,7 @@ class GeneratorRun(StepRun):
     def _table(self, rows: Iterable[Record], kind: type[Record]) -> pa.Table:
         try:
             return to_table(rows, kind)
-        except (pa.ArrowException, ValueError, TypeError, AttributeError, OverflowError):
+        except (pa.ArrowException, StepFailed, ValueError, TypeError, AttributeError, OverflowError):
             for row in rows:
                 self._storable(row, kind)
             raise

@@ -59,6 +59,8 @@ def test_shingles_do_not_depend_on_neighbours_nor_on_the_way(
     alone = [one.tolist() for text in some for part in shingles(arrow([text]), n, patterns) for one in part.sets()]
     assert together == alone
     for text, found in zip(some, together, strict=True):
+        if any(unicodedata.category(char) == "Cn" for char in text):
+            continue  # polars knows characters of a later Unicode than this Python, which calls them unassigned
         assert len(found) == len(slow.shingle_set(slow.compared_words(text, patterns), n))
 
 

@@ -46,7 +46,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 BYTES = {
     "Document": len("The salt road — naïve.".encode()),
     "Instruction": len("Write of salt." + "length" + "short" + "add"),
-    "DatabaseTask": len("Write of salt." + "format" + "short" + "letters"),
+    "DatabaseTask": len("Write of salt." + "format" + "short"),
     "Triple": len("salt" + "made_by" + "Ora"),
     "Path": 2 * len("saltmade_bycafé".encode()),
     "QA": len("Who?OraVennOra") + len("saltmade_bycafé".encode()),
