@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 GPU := $(shell command -v nvidia-smi 2>/dev/null)
 # One source of truth for where demos write; remove it to start over.
 ROOT ?= runs
+# Processes that tests run in: one a core.
+TEST_WORKERS ?= logical
 # Offline by construction: nothing is looked up on a model hub, no analytics are sent.
 export HF_HUB_OFFLINE := 1
 export HF_DATASETS_OFFLINE := 1
@@ -35,8 +37,9 @@ demo: $(STAMP) ## documents to a trained student and a number, in about ten minu
 example: $(STAMP) ## the whole example: twelve documents, three arms and the base; an hour or more on two cores
 	$(BIN)/mashbill run examples/tolvarey/bill.yaml --root $(ROOT)
 
-test: $(STAMP) ## all tests, with the coverage gate on the kernel
-	$(BIN)/pytest -q --cov --cov-report=term:skip-covered
+# A file's tests stay on one worker, where its fixtures are made once. One thread each, or the workers would fight.
+test: $(STAMP) ## all tests, on all cores, with the coverage gate on the kernel
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
 check: $(STAMP) ## format, lint, types, import directions, generated tables
 	$(BIN)/ruff format --check .
