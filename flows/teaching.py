@@ -21,7 +21,6 @@ from flows.kitchen import Kitchen, Outcome
 from flows.training_section import Training, read_hardware, read_training
 from mashbill.errors import BillError, Interrupted
 from mashbill.store import Stored
-from train.batches import PlanReader
 from train.distill_spec import Distill, TeacherSpec, Teaching
 from train.render import columns_of, token_tables
 from train.teacher_store import (
@@ -83,6 +82,8 @@ async def teach_arm(kitchen: Kitchen, training: Training, name: str, plan_dir: P
 
 
 def _teach(kitchen: Kitchen, training: Training, spec: Distill, plan_dir: Path) -> dict[str, Path]:
+    from train.batches import PlanReader  # torch: a finished arm is opened without it
+
     reader = PlanReader(plan_dir)
     make, folders = scorer_of(spec, training, kitchen), {}
     loaded: list[Scores] = []

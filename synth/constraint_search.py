@@ -198,6 +198,8 @@ class _Walk:
         return refused or (_with(rest, new), done)
 
     def _refused(self, new: int, places: Places) -> str:
+        if new in self.pinned:  # said by another task as a requirement: it would stand for an input and for itself
+            return "present"
         if not self.plan.unique:  # the pseudo-code asks nothing
             return ""
         if new in places:
