@@ -41,8 +41,8 @@ class Distillation(NextToken):
             found, hard, soft = mixed_loss(logits, learned.labels[rows], part, own, self.spec.temperature)
             return ChunkLoss(found.losses, found.gradient, torch.stack([hard, soft]))
 
-        found = self.loss_of(learned, kernel)
-        return BatchLoss(found.total, learned.spread(found.losses), _parts(found.parts, learned, given.scored))
+        found, right = self.loss_of(learned, kernel)
+        return BatchLoss(found.total, learned.spread(found.losses), _parts(found.parts, learned, given.scored), right)
 
 
 class LiveDistillation(NextToken):
@@ -71,8 +71,8 @@ class LiveDistillation(NextToken):
             whole[:, : gradient.shape[1]].addcmul_(gradient, own[:, None])
             return ChunkLoss((1 - own) * hard.losses + own * soft, whole, torch.stack([hard.losses, soft]))
 
-        found = self.loss_of(learned, kernel)
-        return BatchLoss(found.total, learned.spread(found.losses), _parts(found.parts, learned, scored))
+        found, right = self.loss_of(learned, kernel)
+        return BatchLoss(found.total, learned.spread(found.losses), _parts(found.parts, learned, scored), right)
 
     def _divergence(self, logits: torch.Tensor, log_p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The divergence of each position and its gradient, by autograd over these positions alone.

@@ -76,4 +76,4 @@ class HiddenThen(NextToken):
         found = self.then(model, batch, step)
         if found.parts is None:
             return found
-        return BatchLoss(found.total, found.losses, functional.pad(found.parts, (1, 0)))
+        return BatchLoss(found.total, found.losses, functional.pad(found.parts, (1, 0)), found.right)

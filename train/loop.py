@@ -45,6 +45,8 @@ class StepLoss:
     grad_norm: float
     streams: Mapping[str, float]
     domains: Mapping[str, float]
+    accuracies: Mapping[str, float] = field(default_factory=dict)
+    """By stream: the share of learned tokens that were the likeliest, before the step changed the weights."""
     views: Mapping[str, float] = field(default_factory=dict)
     """Of a supervised plan whose examples have several views."""
     parts: Mapping[str, float] = field(default_factory=dict)
@@ -140,6 +142,9 @@ class Loop:
                 if kind in sums and codes is not None:
                     count = sums[kind].shape[1]
                     sums[kind] += torch.stack(sums_by_group(found.losses, batch.labels, codes, count, batch.weights))
+            if found.right is not None:
+                count = len(self.reader.streams)
+                sums["accuracies"] += torch.stack(sums_by_group(found.right, batch.labels, batch.stream, count))
             if found.parts is not None:
                 sums["parts"] += found.parts
         return sums
@@ -147,7 +152,8 @@ class Loop:
     @property
     def _groups(self) -> dict[str, Sequence[str]]:
         """The names that the loss is told apart by; views where there are several, parts where there are any."""
-        groups: dict[str, Sequence[str]] = {"streams": self.reader.streams, "domains": self.reader.domains}
+        streams = self.reader.streams
+        groups: dict[str, Sequence[str]] = {"streams": streams, "domains": self.reader.domains, "accuracies": streams}
         views = {"views": self.reader.views} if len(self.reader.views) > 1 else {}
         return groups | views | ({"parts": self.objective.parts} if self.objective.parts else {})
 
@@ -246,6 +252,7 @@ def _line(loop: Loop, step: int, measured: StepLoss, seconds: float) -> Line:
         "tokens": loop.reader.tokens_until(step + 1),
         "stream_loss": dict(measured.streams),
         "domain_loss": dict(measured.domains),
+        "stream_accuracy": dict(measured.accuracies),
         "grad_norm": measured.grad_norm,
         "seconds": round(seconds, 4),
         "tokens_per_second": round(per_second, 1),

@@ -3,8 +3,8 @@
 ::
 
     {"step": 41, "loss": 3.217, "lr": 9.8e-05, "tokens": 2752512, "stream_loss": {"made": 3.31, "replay": 2.94},
-     "domain_loss": {"Veylund": 3.3}, "grad_norm": 1.4, "tokens_per_second": 118200.0, "mfu": 0.31,
-     "peak_tflops": 989.0, "peak_memory_gb": 21.4}
+     "domain_loss": {"Veylund": 3.3}, "stream_accuracy": {"made": 0.38, "replay": 0.41}, "grad_norm": 1.4,
+     "tokens_per_second": 118200.0, "mfu": 0.31, "peak_tflops": 989.0, "peak_memory_gb": 21.4, "seconds": 0.55}
 
 `step` counts steps done and `tokens` all tokens so far. The first line has `mfu_formula`. A supervised run whose
 examples have two views has the loss of each as `view_loss`; one whose objective has parts has theirs as `part_loss`.

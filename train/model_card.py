@@ -194,6 +194,7 @@ def _training(result: TrainResult) -> str:
         ("loss of the first step", f"{result.first_loss:.4f}"),
         ("final loss (mean of the last ten steps)", f"{result.final_loss:.4f}"),
         *((f"of these, {stream}", f"{loss:.4f}") for stream, loss in result.stream_loss.items()),
+        *((f"next tokens foretold, {stream}", f"{one:.1%}") for stream, one in result.stream_accuracy.items()),
         ("tokens per second (median)", f"{result.tokens_per_second:,.0f}"),
         ("MFU (median)", "not measured" if result.mfu is None else f"{result.mfu:.1%}"),
     ]

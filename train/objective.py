@@ -37,6 +37,9 @@ class BatchLoss:
     parts: torch.Tensor | None = None
     """Of an objective with several parts: (2, parts), the sum of each over the labels it is about, and their weights,
     without a graph."""
+    right: torch.Tensor | None = None
+    """(rows, length - 1), 1 where the likeliest next token is the label and 0 elsewhere; None where no token was
+    foretold."""
 
 
 class Objective(Protocol):
@@ -105,12 +108,22 @@ class NextToken:
         weights = None if batch.weights is None else batch.weights[:, 1:][places]
         return Learned(values[:, :-1][places], batch.labels[:, 1:][places], weights, places)
 
-    def loss_of(self, learned: Learned, kernel: Kernel) -> HeadLoss:
-        """The loss that a kernel makes of logits."""
+    def loss_of(self, learned: Learned, kernel: Kernel) -> tuple[HeadLoss, torch.Tensor]:
+        """The loss that a kernel makes of logits, and (rows, length - 1) where they foretell the label."""
+        right = torch.zeros(len(learned.labels), device=learned.values.device)
+
+        def seen(logits: torch.Tensor, rows: slice) -> ChunkLoss:
+            # Before the kernel, which may overwrite them.
+            own = logits.gather(1, learned.labels[rows][:, None]).squeeze(1)
+            right[rows] = (own >= logits.amax(dim=1)).to(right.dtype)
+            return kernel(logits, rows)
+
         if self.head is None:
-            return logit_loss(learned.values, kernel, weights=learned.weights)
-        bias = self.head.bias
-        return head_loss(learned.values, self.head.weight, kernel, bias=bias, weights=learned.weights)
+            found = logit_loss(learned.values, seen, weights=learned.weights)
+        else:
+            bias = self.head.bias
+            found = head_loss(learned.values, self.head.weight, seen, bias=bias, weights=learned.weights)
+        return found, learned.spread(right)
 
     def __call__(self, model: PreTrainedModel, batch: Batch, step: int) -> BatchLoss:
         """The loss of a micro-batch; the same at any step."""
@@ -120,5 +133,5 @@ class NextToken:
             found = hard_loss(logits, learned.labels[rows])
             return ChunkLoss(found.losses, found.gradient)
 
-        found = self.loss_of(learned, kernel)
-        return BatchLoss(found.total, learned.spread(found.losses))
+        found, right = self.loss_of(learned, kernel)
+        return BatchLoss(found.total, learned.spread(found.losses), right=right)

@@ -71,6 +71,8 @@ class TrainResult(BaseModel):
     """Of the first process; on a CPU of all it held, on a GPU of its tensors."""
     stream_loss: dict[str, float] = Field(default_factory=dict)
     """The loss of each source, over the same steps as the final loss; of those that had rows in them."""
+    stream_accuracy: dict[str, float] = Field(default_factory=dict)
+    """The same of the share of learned tokens that were the student's likeliest."""
     out: Path
     """Where it lies; not part of the file."""
 

@@ -128,19 +128,20 @@ def _summary(
         tokens_per_second=statistics.median(typing.cast(float, line["tokens_per_second"]) for line in lines),
         mfu=statistics.median(mfus) if mfus else None,
         step_seconds=StepTimes.of([typing.cast(float, line["seconds"]) for line in lines]),
-        stream_loss=_by_stream(lines[-SETTLED:]),
+        stream_loss=_by_stream(lines[-SETTLED:], "stream_loss"),
+        stream_accuracy=_by_stream(lines[-SETTLED:], "stream_accuracy"),
         peak_memory_gb=max(typing.cast(float, line["peak_memory_gb"]) for line in lines),
         out=out,
     )
 
 
-def _by_stream(lines: list[dict[str, object]]) -> dict[str, float]:
-    """The mean loss of each stream over the steps that had rows of it."""
-    losses: dict[str, list[float]] = {}
+def _by_stream(lines: list[dict[str, object]], measure: str) -> dict[str, float]:
+    """The mean of a measure for each stream over the steps that had rows of it."""
+    found: dict[str, list[float]] = {}
     for line in lines:
-        for stream, loss in typing.cast("dict[str, float]", line["stream_loss"]).items():
-            losses.setdefault(stream, []).append(loss)
-    return {stream: statistics.fmean(losses[stream]) for stream in sorted(losses)}
+        for stream, value in typing.cast("dict[str, float]", line[measure]).items():
+            found.setdefault(stream, []).append(value)
+    return {stream: statistics.fmean(found[stream]) for stream in sorted(found)}
 
 
 def _check_tokenizer(manifest: PlanManifest, spec: StudentSpec, student: Student) -> None:

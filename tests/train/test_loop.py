@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from mashbill.errors import BillError, UserError
-from train.batches import PlanReader
+from train.batches import IGNORED, PlanReader
 from train.checkpoint import Checkpoints
 from train.flops import FlopCount
 from train.hardware import Hardware
@@ -178,3 +178,17 @@ def test_layers_compiled_one_by_one_change_nothing(
         compiled = loop_of(tiny, plan_dir, Hardware(device="cpu", micro_batch=6, compile=True)).step(0)
     assert compiled.loss == pytest.approx(plain.loss, rel=1e-5)
     assert compiled.grad_norm == pytest.approx(plain.grad_norm, rel=1e-4)
+
+
+def test_accuracy_by_stream_is_that_of_the_likeliest_next_tokens(tiny: StudentSpec, plan_dir: Path) -> None:
+    loop = loop_of(tiny, plan_dir, Hardware(device="cpu", micro_batch=2))
+    batch = loop.reader.batch(list(loop.reader.rows_of(0)))
+    with torch.no_grad():
+        logits = loop.model(input_ids=batch.input_ids, position_ids=batch.position_ids).logits[:, :-1]
+    labels, codes = batch.labels[:, 1:], batch.stream[:, 1:]
+    right = (logits.argmax(-1) == labels)[labels != IGNORED].double()
+    own = codes[labels != IGNORED]
+    wanted = {name: float(right[own == code].mean()) for code, name in enumerate(loop.reader.streams)}
+    assert loop.step(0).accuracies == pytest.approx(wanted, abs=1e-6)
+    later = [loop.step(step) for step in range(1, 12)]
+    assert later[-1].accuracies["made"] > wanted["made"], "it learns"
