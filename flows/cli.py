@@ -6,7 +6,8 @@
     $ mashbill trace 6f1c
 
 Nothing heavy is imported here: each command imports what it needs, so that help and completion answer at once.
-Exit codes: 0 done, 1 a bug, 2 something the user can mend, 3 the model end, 4 the ledger, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 a bug, 2 something the user can mend, 3 the model end, 4 the ledger, 75 another run is at
+work, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
 2     something the user can mend: the bill, an input, a setting, a name
 3     the model end: it does not answer, or refuses
 4     the ledger cannot be opened or written
+75    another run of the bill is at work under the root; try again later
 130   stopped by Ctrl-C; the same command goes on
 ====  =====================================================================
 """
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from mashbill.errors import BadReply, EngineError, LedgerError, MashbillError, StepFailed, UserError
+from mashbill.errors import AlreadyRunning, BadReply, EngineError, LedgerError, MashbillError, StepFailed, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 BUG, USER, ENGINE, LEDGER, STOPPED = 1, 2, 3, 4, 130
+LATER = 75
+"""EX_TEMPFAIL of sysexits.h: what cron jobs and mail servers call a failure that passes by itself."""
 
 
 class Exits(TyperGroup):
@@ -67,7 +70,7 @@ def _say(error: MashbillError) -> int:
 
         typer.echo("".join(traceback.format_exception(error.__cause__)).rstrip(), err=True)
     typer.echo(f"error: {line}", err=True)
-    codes = {UserError: USER, EngineError: ENGINE, LedgerError: LEDGER}
+    codes = {AlreadyRunning: LATER, UserError: USER, EngineError: ENGINE, LedgerError: LEDGER}
     return next((code for kind, code in codes.items() if isinstance(error, kind)), BUG)
 
 

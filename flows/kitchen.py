@@ -249,7 +249,7 @@ async def kitchen_for(
     """Open the means of a run; everything is closed and committed at the end, however it ends.
 
     Raises:
-        StoreError: when another run of this bill is at work under the root.
+        AlreadyRunning: when another run of this bill is at work under the root.
     """
     bill = checked_bill(path, settings)
     with one_run(settings.root, bill.name):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mashbill.errors import StoreError
+from mashbill.errors import AlreadyRunning, StoreError
 
 try:
     import fcntl
@@ -20,7 +20,8 @@ def one_run(root: Path, name: str) -> Iterator[None]:
     """Hold the lock of a bill under a root; the system lets it go when the process ends, however it ends.
 
     Raises:
-        StoreError: when another run of the bill holds it, or the root cannot be written.
+        AlreadyRunning: when another run of the bill holds it.
+        StoreError: when the root cannot be written.
     """
     place = root / f".lock-{name}"
     try:
@@ -48,6 +49,8 @@ def _lock(handle: int, root: Path, name: str) -> None:
     except BlockingIOError:
         pid = os.read(handle, 32).decode(errors="replace").strip()
         who = f" (pid {pid})" if pid else ""
-        raise StoreError(f"another run of the bill {name} is at work in {root}{who}; wait for it or stop it") from None
+        raise AlreadyRunning(
+            f"another run of the bill {name} is at work in {root}{who}; wait for it or stop it"
+        ) from None
     except OSError:
         return  # a file system without locks: some of those on a network

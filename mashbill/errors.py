@@ -10,6 +10,8 @@
     │   ├── ChainError         steps that do not fit together
     │   ├── SettingsError      an environment variable or the settings file is wrong
     │   ├── StoreError         a stored step is absent, unfinished or does not match
+    │   │   ├── AlreadyRunning   another run of the bill is at work under the root; trying again later helps
+    │   │   └── NothingLeft      a step of a stream left no row
     │   ├── FingerprintError   a value that has no stable bytes
     │   ├── TooManyRejects     the reject policy stopped the run
     │   ├── GateFailed         a measured figure is beyond the limit that a step names
@@ -80,6 +82,14 @@ class SettingsError(UserError):
 
 class StoreError(UserError):
     """A stored step is absent, unfinished, or not the one expected."""
+
+
+class AlreadyRunning(StoreError):
+    """Another run of the same bill is at work under the root: nothing is wrong, it is too early."""
+
+
+class NothingLeft(StoreError):
+    """A step of a stream left no row."""
 
 
 class FingerprintError(UserError):

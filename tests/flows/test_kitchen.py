@@ -169,7 +169,7 @@ def test_two_runs_of_one_bill_do_not_work_at_once(tmp_path: Path) -> None:
             time.sleep(0.05)
         said = "another run of the bill tiny is at work in {} " + f"(pid {first.pid}); wait for it or stop it"
         second = run.run()
-        assert (second.code, second.err, second.out) == (2, f"error: {said.format('runs')}\n", "")
+        assert (second.code, second.err, second.out) == (75, f"error: {said.format('runs')}\n", "")
         said = said.format(run.root)
         with pytest.raises(StoreError, match=re.escape(said)):
             estimate_bill(run.bill, settings_of(run), probe=0)
