@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +24,8 @@ import polars as pl
 import pyarrow as pa
 
 from filters.compared_text import answer_columns, answer_keys, kind_of_parts, read_columns
-from filters.earlier import Earlier
 from filters.exact_keys import keys_of_part, normal_text, numbers_of, text_digest
+from filters.indexes import Indexes
 from filters.keep_order import ORDER_SCHEMA, columns_of, in_order, order_columns
 from filters.lsh_buckets import shared_buckets
 from filters.near_duplicates import MEGABYTE, Found, by_part
@@ -51,10 +50,11 @@ class ExactDedup(DatasetStep[Record, Record]):
 
     score: str = ""
     """The name of a score; the highest is kept. Empty: the lowest id is kept."""
-    against: str = field(default="", metadata={"identity": False, "file": True})
-    """An index of earlier releases (`mashbill dedup index`), relative to the bill; its rows come before all others."""
+    against: str | tuple[str, ...] = field(default="", metadata={"identity": False, "file": True})
+    """An index of earlier releases (`mashbill dedup index`), or several, relative to the bill; their rows come before
+    all others."""
     against_digest: str = ""
-    """What that index holds: set by itself, since its content is identity and where it lies is not."""
+    """What they hold: set by itself, since its content is identity and where it lies is not."""
     memory_mb: int = field(default=1024, metadata={"identity": False})
     """Megabytes (10^6 bytes) for digests before they go to disk; rows are the same with any."""
 
@@ -66,7 +66,7 @@ class ExactDedup(DatasetStep[Record, Record]):
         """
         if self.memory_mb < 1:
             raise BillError(f"exact_dedup has memory_mb {self.memory_mb}; it must be at least 1")
-        object.__setattr__(self, "against_digest", Earlier.open(Path(self.against)).digest if self.against else "")
+        object.__setattr__(self, "against_digest", Indexes.open(self.against).digest)
 
     def run(self, parts: Parts) -> Iterator[PartOutput]:
         """One output for each input part."""
@@ -98,11 +98,9 @@ class ExactDedup(DatasetStep[Record, Record]):
         return near_report(source, stored)
 
     def _earlier(self, kind: type[Record]) -> Old:
-        if not self.against:
-            return {}
-        index = Earlier.open(Path(self.against))
-        index.check(kind)
-        return index.digests()
+        indexes = Indexes.open(self.against)
+        indexes.check(kind)
+        return indexes.digests()
 
     def _candidates(
         self, parts: Parts, kind: type[Record], old: Old | None = None

@@ -26,13 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from filters.compared_text import kind_of_parts
-from filters.earlier import Earlier
+from filters.indexes import Indexes
 from filters.minhash_signature import bands_for
 from filters.near_duplicates import Found, near_duplicates
 from filters.near_report import near_report
@@ -63,10 +62,11 @@ class MinhashDedup(DatasetStep[Record, Record]):
     """Regular expressions (Rust syntax) for what is taken out before two texts are compared."""
     score: str = ""
     """The name of a score; the highest is kept. Empty: the lowest id is kept."""
-    against: str = field(default="", metadata={"identity": False, "file": True})
-    """An index of earlier releases (`mashbill dedup index`), relative to the bill; its rows come before all others."""
+    against: str | tuple[str, ...] = field(default="", metadata={"identity": False, "file": True})
+    """An index of earlier releases (`mashbill dedup index`), or several, relative to the bill; their rows come before
+    all others."""
     against_digest: str = ""
-    """What that index holds: set by itself, since its content is identity and where it lies is not."""
+    """What they hold: set by itself, since its content is identity and where it lies is not."""
     ray: str = field(default="", metadata={"identity": False})
     """The address of a Ray cluster to do it on (``local`` starts one here); rows are the same. Empty: this process."""
     memory_mb: int = field(default=1024, metadata={"identity": False})
@@ -90,7 +90,7 @@ class MinhashDedup(DatasetStep[Record, Record]):
             self.bands()
         except ValueError as error:
             raise BillError(f"minhash_dedup: {error}") from error
-        object.__setattr__(self, "against_digest", Earlier.open(Path(self.against)).digest if self.against else "")
+        object.__setattr__(self, "against_digest", Indexes.open(self.against).digest)
 
     def bands(self) -> tuple[int, int]:
         """Bands and rows of the index."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from filters.earlier import Earlier, EarlierRows
+from filters.earlier import EarlierRows
+from filters.indexes import Indexes
 from filters.keep_order import ORDER_SCHEMA, in_order
 from filters.lsh_buckets import Candidates, Rows, batches, shared_buckets
 from filters.near_rows import answer_codes, candidate_rows, read_part, sorted_sets
@@ -85,11 +85,11 @@ def _with_earlier(
     step: MinhashDedup, kind: type[Record], keys: Spool, hashes: Spool, sizes: list[npt.NDArray[np.int32]]
 ) -> EarlierRows | None:
     """The rows of the index that may be like new ones, put behind them."""
-    if not step.against:
+    indexes = Indexes.open(step.against)
+    indexes.check(kind, step)
+    rows = indexes.sharing(keys)
+    if rows is None:
         return None
-    index = Earlier.open(Path(step.against))
-    index.check(kind, step)
-    rows = index.sharing(keys)
     keys.append(rows.keys)
     for one in rows.sets:
         hashes.append(one)

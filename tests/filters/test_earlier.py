@@ -15,8 +15,10 @@ import pytest
 
 from filters.earlier import FILE, Earlier, write_index
 from filters.exact_dedup import ExactDedup
+from filters.indexes import Indexes
 from filters.lean_minhash import lean_bytes, read_lean, write_signatures
 from filters.minhash_dedup import MinhashDedup
+from filters.spool import Spool
 from mashbill.errors import BillError, InputError
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.records import QA, Document, Record, to_table
@@ -157,3 +159,28 @@ def test_bytes_that_are_no_such_signature_are_refused() -> None:
     one, two = (lean_bytes(np.ones((1, 2), np.uint32), seed)[0].as_py() for seed in (1, 2))
     with pytest.raises(ValueError, match=r"seeds \[1, 2\]"):
         read_lean([one, two])
+
+
+def test_several_indexes_are_held_against_as_one_of_all_their_rows(tmp_path: Path) -> None:
+    for seed in range(4):
+        old, new = families(seed), families(seed + 1)
+        third = len(old) // 3
+        some = [old[:third], old[third : 2 * third], old[third // 2 :]]  # the last holds rows of the others again
+        whole = list({row.id: row for rows in reversed(some) for row in reversed(rows)}.values())
+        one = indexed(tmp_path / f"{seed}-all", whole)
+        several = tuple(indexed(tmp_path / f"{seed}-{at}", rows) for at, rows in enumerate(some))
+        for step in (MinhashDedup, ExactDedup):
+            made: list[Any] = [run(step(against=against), [[*new, *old[:3]]]) for against in (one, several)]
+            assert made[0] == made[1]
+            assert any(str(row["reason"]).endswith("_of_earlier") for row in made[0][1])
+
+
+def test_one_index_in_a_list_is_that_index(tmp_path: Path) -> None:
+    folder = indexed(tmp_path / "i", [doc("a b c")])
+    other = indexed(tmp_path / "j", [doc("d e f")])
+    alone, listed, both = (MinhashDedup(against=one).against_digest for one in (folder, (folder,), (folder, other)))
+    assert alone == listed
+    assert both == alone + ExactDedup(against=other).against_digest
+    assert (MinhashDedup(against=()).against_digest, Indexes.open("").sharing(Spool(1, np.uint64, 8))) == ("", None)
+    with pytest.raises(InputError, match=r"k: no index\.json"):
+        ExactDedup(against=(folder, str(tmp_path / "k")))
