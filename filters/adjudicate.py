@@ -89,12 +89,10 @@ class Adjudicate(DatasetGenerator[QA, QA]):
         """A part for each part read."""
         conflicts = ExactDedup().conflicts(parts)
         rows = _rows(parts, conflicts)
-        decided = await settle(
-            self._decide([rows[one.part, one.row] for one in group], group, ask) for group in conflicts
-        )
+        groups = (self._decide([rows[one.part, one.row] for one in group], group, ask) for group in conflicts)
+        decided = [_decided(one) for one in await settle(groups, apart=True)]
         ruling = dict[tuple[int, int], tuple[Answered, list[Answered], Decision]]()
         for group, decision in zip(conflicts, decided, strict=True):
-            assert isinstance(decision, Decision)
             ruling |= {(one.part, one.row): (one, group, decision) for one in group}
         for index, table in enumerate(parts):
             kept, rejects = list[QA](), list[Reject]()
@@ -150,7 +148,7 @@ class Adjudicate(DatasetGenerator[QA, QA]):
         if one.code == decision.code:
             verdict = Verdict(name=f"{self.name}:{self.judge}", outcome="pass", detail=decision.detail)
             return dataclasses.replace(record, verdicts=(*record.verdicts, verdict))
-        outcome = "error" if decision.reason == "undecided_conflict" else "fail"
+        outcome = "error" if decision.code is None and decision.reason != "no_answer_right" else "fail"
         verdict = Verdict(name=f"{self.name}:{self.judge}", outcome=outcome, detail=decision.detail)
         bad = BadReply(
             decision.reason,
@@ -165,6 +163,11 @@ class Adjudicate(DatasetGenerator[QA, QA]):
     def _noted(self, conflicts: Sequence[Any], decided: Sequence[Any]) -> Mapping[str, int]:
         settled = sum(decision.code is not None for decision in decided)
         return {"conflicts": len(conflicts), "conflicts_settled": settled}
+
+
+def _decided(one: Decision | BadReply) -> Decision:
+    """The decision; none where the votes were not all answered in this run."""
+    return Decision(None, one.reason, one.detail, one.asks) if isinstance(one, BadReply) else one
 
 
 def _rows(parts: Parts, conflicts: Sequence[Sequence[Answered]]) -> dict[tuple[int, int], QA]:

@@ -140,7 +140,7 @@ class ExtractTriples(Generator[Document, Triple]):
         page = _Page(record, Track.of(record.text), word_track(whole), _squeezed(whole), self.schema())
         windows = windows_of(record.text, self.window_chars, self.overlap_chars)
         asked = windows if self.max_windows is None else windows[: self.max_windows]
-        found = await settle(self._window(page, window, ask) for window in asked)
+        found = await settle((self._window(page, window, ask) for window in asked), apart=True)
         outcomes = list(chain.from_iterable([one] if isinstance(one, BadReply) else one for one in found))
         rows = _without_repeats(outcomes)
         if len(asked) < len(windows):

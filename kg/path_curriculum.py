@@ -87,10 +87,10 @@ class PathCurriculum(DatasetGenerator[Triple, QA]):
         sampler, truth = sampler_of(self, whole), Truth(Facts(whole.graph))
         rows, rejects = list[QA](), list[Reject]()
         seen, accepted, failures = set[Any](), 0, 0
-        while accepted < self.count and failures < self.give_up:
+        while accepted < self.count and failures < self.give_up and not ask.over_budget:
             # The last ones are not drawn further ahead than they are wanted, or paid items would be over.
             paths = sampler.batch(min(self.batch, self.count - accepted))
-            asked = await settle(self._items(path, seen, truth, ask) for path in paths)
+            asked = await settle((self._items(path, seen, truth, ask) for path in paths), apart=True)
             for path, outcome in zip(paths, asked, strict=True):
                 outcomes = [outcome] if isinstance(outcome, BadReply) else outcome
                 items = [_rooted(one, path) for one in outcomes if isinstance(one, QA)]

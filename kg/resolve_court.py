@@ -101,7 +101,8 @@ class Court:
         self._unasked.update(pairs[room:])
         asked = pairs[:room]
         self._asked.update(asked)
-        for pair, verdict in zip(asked, await settle(self._one(pair) for pair in asked), strict=True):
+        verdicts = await settle((self._one(pair) for pair in asked), apart=True)
+        for pair, verdict in zip(asked, verdicts, strict=True):
             if isinstance(verdict, BadReply):
                 self._failed.append((pair, verdict))
             else:

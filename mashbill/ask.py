@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from mashbill.asker import Asker, Usage
 from mashbill.engine import Message, Reply, Request, Sampling, assistant, sampling_json, user
-from mashbill.errors import BadReply, RequestRefused, StepFailed
+from mashbill.errors import BadReply, OverBudget, RequestRefused, StepFailed, Unanswered
 from mashbill.ledger import reply_key, request_bytes
 from mashbill.records import Made
 from mashbill.shape import NotTheShape, parse_reply, schema_json
@@ -87,6 +87,13 @@ class Ask:
     usage: Usage = field(default_factory=Usage)
     askers: Mapping[str, Asker] = field(default_factory=dict)
     """The other engines by role."""
+    missing: dict[str, set[str]] = field(default_factory=dict)
+    """State -> ids of those on whose behalf an ask was not answered in this run (see `mashbill.errors.Unanswered`)."""
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether an ask was not sent because the budget is spent: a step that draws until it has enough ends here."""
+        return OverBudget.state in self.missing
 
     def of(self, record_id: str) -> Ask:
         """The same on behalf of another record: its own seeds, one account."""
@@ -139,6 +146,7 @@ class Ask:
             StepFailed: when the step asks an engine that its `engines` did not name.
             BadReply: ``empty`` for a blank reply; ``truncated``, ``filtered`` or ``unparsable`` when the shape never
                 came; ``request_refused`` when the engine will not serve this request (too long for the model).
+            Unanswered: when there is no reply in this run, as `OverBudget`; the runtime leaves the record for another.
         """
         request = Request(
             messages=_messages(prompt),
@@ -189,6 +197,9 @@ class Ask:
             reply, replayed = await asker.reply(key, seeded, draw)
         except RequestRefused as refused:
             raise BadReply("request_refused", str(refused)) from refused
+        except Unanswered as missing:
+            self.missing.setdefault(missing.state, set()).add(self.record_id)
+            raise
         self.usage.add(reply, replayed)
         asker.usage.add(reply, replayed)
         return seeded, reply

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
 from mashbill.ask import Ask
 from mashbill.asker import Usage
-from mashbill.errors import StepFailed
+from mashbill.errors import StepFailed, Unanswered, only_unanswered
 from mashbill.filter_stack import label_of
-from mashbill.records import Reject, to_table
-from mashbill.step import DatasetGenerator, PartOutput
+from mashbill.generator_run import reject_of
+from mashbill.records import Reject, from_table, to_table
+from mashbill.step import DatasetGenerator, PartOutput, unanswered
 from mashbill.step_run import StepRun
 from mashbill.store import Counts
 
@@ -28,6 +29,8 @@ TOLD_EVERY = 0.25
 
 class DatasetGeneratorRun(StepRun):
     """One execution of a dataset generator."""
+
+    by_parts = False
 
     async def all_parts(self) -> None:
         """Make every part."""
@@ -54,18 +57,46 @@ class DatasetGeneratorRun(StepRun):
         paid = Usage()
         read = self.source.manifest.counts.kept
         index = 0
+        async with contextlib.aclosing(self._yielded(step, ask)) as outputs:
+            async for output in outputs:
+                await self._write(index, output, read if index == 0 else 0, ask.usage, paid)
+                paid, index = replace(ask.usage), index + 1
+                self.check(self.counts)
+        if not index:
+            nothing = PartOutput(kept=to_table([], self.kind), rejects=to_table([], Reject))
+            await self._write(0, nothing, read, ask.usage, paid)
+        if ask.missing:
+            self.lacking[0] = Counter({state: len(owners) for state, owners in ask.missing.items()})
+
+    async def _yielded(self, step: DatasetGenerator[Any, Any], ask: Ask) -> AsyncGenerator[PartOutput]:
+        """What the step yields; where an ask that it cannot do without was left, what is open becomes rejects."""
+        given = 0
         with self.named_failures():
             parts = step.make(self.source, ask)
             try:
                 async for output in parts:
-                    await self._write(index, output, read if index == 0 else 0, ask.usage, paid)
-                    paid, index = replace(ask.usage), index + 1
-                    self.check(self.counts)
+                    yield output
+                    given += 1
+            except (Unanswered, BaseExceptionGroup) as error:
+                missing = only_unanswered(error)
+                if missing is None:
+                    raise
+                for output in self._left(step, given, missing):
+                    yield output
             finally:
                 await _close(parts)
-        if not index:
-            nothing = PartOutput(kept=to_table([], self.kind), rejects=to_table([], Reject))
-            await self._write(0, nothing, read, ask.usage, paid)
+
+    def _left(self, step: DatasetGenerator[Any, Any], given: int, missing: Unanswered) -> Iterator[PartOutput]:
+        """Rejects for what the step had still to do: the rows of each input part it gave nothing for, or one in all."""
+        if not step.judges:
+            said = f"{missing}; what the step had not yielded by then is not there"
+            rest = Reject.new(kind=self.kind.__name__, step=step.name, reason=missing.state, detail=said)
+            yield PartOutput(kept=to_table([], self.kind), rejects=to_table([rest], Reject))
+            return
+        for index in range(given, len(self.source)):
+            records = from_table(self.source.table(index), self.source.kind)
+            rejects = [reject_of(unanswered(missing), record, step.name) for record in records]
+            yield PartOutput(kept=to_table([], self.kind), rejects=to_table(rejects, Reject))
 
     async def _write(self, index: int, output: PartOutput, read: int, usage: Usage, paid: Usage) -> None:
         reasons = Counter(output.rejects.column("reason").to_pylist())

@@ -15,15 +15,19 @@
     │   ├── FingerprintError   a value that has no stable bytes
     │   ├── TooManyRejects     the reject policy stopped the run
     │   ├── GateFailed         a measured figure is beyond the limit that a step names
-    │   └── ProxyError         judged rows from which no proxy can be fitted, or one that agrees too little
+    │   ├── ProxyError         judged rows from which no proxy can be fitted, or one that agrees too little
+    │   └── BudgetError        a budget that means nothing, cannot be reckoned, or is too small for one row
     ├── EngineError            the model end
     │   ├── EngineRefused      it answers, but will not serve us (401, 403, 404): retrying is useless
     │   │   └── RequestRefused   the model cannot serve this one request (too long); becomes a reject row
     │   ├── EngineDown         it does not answer, after all retries
     │   └── EngineGarbage      it answers with something that is not a completion
     ├── LedgerError            the reply store cannot be opened or written
+    │   └── NotKept            it has no reply to what a replay asks
     ├── StepFailed             a bug in a step: any other exception, with the record's id
     ├── Interrupted            the run was asked to stop; what was in flight is in the ledger
+    ├── Unanswered             an ask without a reply that a later run may get: its record is left for that run
+    │   └── OverBudget         it was not sent, since the budget was spent
     └── BadReply               a reply that cannot be used; always becomes a reject row, never ends a run
 
 A message says what was found, what was wanted, and what to do.
@@ -108,6 +112,10 @@ class ProxyError(UserError):
     """Judged rows from which no proxy can be fitted, or a proxy that agrees with its judge less than was asked."""
 
 
+class BudgetError(UserError):
+    """A budget that means nothing, that no price makes reckonable, or that is too small for one row."""
+
+
 class EngineError(MashbillError):
     """The model end failed."""
 
@@ -136,12 +144,34 @@ class LedgerError(MashbillError):
     """The reply store cannot be opened, read or written."""
 
 
+class NotKept(LedgerError):
+    """The ledger has no reply to what a replay asks."""
+
+
 class StepFailed(MashbillError):
     """A bug in a step; the cause is chained and the record's id is in the message."""
 
 
 class Interrupted(MashbillError):
     """The run was asked to stop; what was in flight is in the ledger."""
+
+
+class Unanswered(MashbillError):
+    """An ask that got no reply in this run and may get one in another: nothing is said against the record.
+
+    It is no `BadReply`: a step that makes do with fewer draws must not take it for a bad draw, or a vote would be
+    counted over what there was money for. The record becomes a reject whose reason is `state`, and the step is stored
+    as a *partial* one (see `mashbill.partial`), so a later run asks for what is missing.
+    """
+
+    state = "unanswered"
+    """The reject's reason."""
+
+
+class OverBudget(Unanswered):
+    """Not sent: the budget was spent before its turn came."""
+
+    state = "over_budget"
 
 
 class BadReply(MashbillError):
@@ -175,3 +205,11 @@ class BadReply(MashbillError):
         """What each check said of it: how often graders agree can be told only with what they refused."""
         self.scores = scores
         """What was measured of a record that is refused for it."""
+
+
+def only_unanswered(error: BaseException) -> Unanswered | None:
+    """The `Unanswered` that an error is, or that a group of errors holds and nothing else; None for any other."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [only_unanswered(one) for one in error.exceptions]
+        return found[0] if all(one is not None for one in found) else None
+    return error if isinstance(error, Unanswered) else None

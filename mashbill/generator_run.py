@@ -18,11 +18,10 @@ import orjson
 import pyarrow as pa
 
 from mashbill.ask import Ask
-from mashbill.asker import Usage
-from mashbill.errors import BadReply, Interrupted, MashbillError, StepFailed, TooManyRejects
+from mashbill.errors import BadReply, Interrupted, MashbillError, StepFailed, TooManyRejects, Unanswered
 from mashbill.filter_stack import label_of
 from mashbill.records import Record, Reject, from_table, to_row, to_table
-from mashbill.step import Generator, PartOutput
+from mashbill.step import Generator, PartOutput, unanswered
 from mashbill.step_run import StepRun
 from mashbill.store import Tally, write_parquet
 
@@ -81,6 +80,8 @@ class GeneratorRun(StepRun):
             made = await self._make(step, record)
             part.rows[place], part.rejects[place] = made.rows, made.rejects
             part.tally.add(made.tally)
+            if made.missing:
+                part.lacking.update(dict.fromkeys(made.missing, 1))
             part.left -= 1
             if not part.left:
                 group.create_task(self._end_of(part))
@@ -99,7 +100,7 @@ class GeneratorRun(StepRun):
     async def _end_of(self, part: _Part) -> None:
         kept, rejects = list(chain.from_iterable(part.rows)), list(chain.from_iterable(part.rejects))
         output = PartOutput(kept=self._table(kept, self.kind), rejects=self._table(rejects, Reject))
-        await asyncio.to_thread(self.write, part.index, output, part.tally.counts())
+        await asyncio.to_thread(self.write, part.index, output, part.tally.counts(), part.lacking)
 
     def _table(self, rows: Iterable[Record], kind: type[Record]) -> pa.Table:
         try:
@@ -125,6 +126,8 @@ class GeneratorRun(StepRun):
             outcomes = self._checked(list(await step.make(record, ask)))
         except BadReply as bad:
             outcomes = [bad]
+        except Unanswered as missing:
+            outcomes = [unanswered(missing)]
         except (MashbillError, asyncio.CancelledError):
             raise  # the engine, the ledger or the settings: said as it is, and no bug of the step
         except Exception as error:
@@ -132,7 +135,7 @@ class GeneratorRun(StepRun):
                 f"{step.name} failed on record {record.id} ({record.source or 'no source'}): {error!r}; "
                 "it is a bug in the step: mend it and run the same command again, replies already paid for are kept"
             ) from error
-        return self._account(step, record, outcomes, ask.usage)
+        return self._account(step, record, outcomes, ask)
 
     def _checked(self, outcomes: list[Any]) -> list[Any]:
         for one in outcomes:
@@ -141,9 +144,8 @@ class GeneratorRun(StepRun):
                 raise TypeError(wrong)
         return outcomes
 
-    def _account(
-        self, step: Generator[Any, Any], record: Record, outcomes: list[Record | BadReply], usage: Usage
-    ) -> _Made:
+    def _account(self, step: Generator[Any, Any], record: Record, outcomes: list[Record | BadReply], ask: Ask) -> _Made:
+        usage = ask.usage
         rows = tuple(self._stamped(row) for row in outcomes if isinstance(row, Record))
         rejects = tuple(reject_of(bad, record, step.name) for bad in outcomes if isinstance(bad, BadReply))
         if not outcomes:
@@ -159,7 +161,7 @@ class GeneratorRun(StepRun):
             completion_tokens=usage.completion_tokens,
             rejects=len(rejects),
         )
-        return _Made(rows, rejects, tally)
+        return _Made(rows, rejects, tally, tuple(ask.missing))
 
     def _stamped(self, row: Record) -> Record:
         # What an answer made has its stamp already; this is for what a step put together by itself. A row that another
@@ -194,6 +196,8 @@ class _Made:
     rows: Sequence[Record]
     rejects: Sequence[Reject]
     tally: Tally
+    missing: Sequence[str]
+    """States in which asks of it were left, as ``over_budget``."""
 
 
 @dataclass(slots=True)
@@ -206,6 +210,8 @@ class _Part:
     rows: list[Sequence[Record]]
     rejects: list[Sequence[Reject]]
     tally: Tally = field(default_factory=Tally)
+    lacking: Counter[str] = field(default_factory=Counter)
+    """State -> records that were not answered."""
 
 
 def _worst(several: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mashbill.asker import Asker, Usage
+from mashbill.errors import OverBudget
 from mashbill.progress import Progress, Silent
 from mashbill.store import Counts, Tally
 
 NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed", "not_best"})
 """Reasons that say nothing against a reply: it said what an earlier draw had said, enough was made already, or
 another was better."""
+UNANSWERED = frozenset({OverBudget.state})
+"""Reasons of what was not even tried: no fault either, and no attempt to measure faults against."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +32,15 @@ class RejectPolicy:
 
     def broken_by(self, counts: Counts | Tally) -> bool:
         """Whether these counts are over the line."""
-        return counts.attempts >= self.after and faults_of(counts) > self.share * counts.attempts
+        if counts.attempts < self.after:
+            return False
+        tried = counts.attempts - sum(counts.rejected.get(reason, 0) for reason in UNANSWERED)
+        return tried >= self.after and faults_of(counts) > self.share * tried
 
 
 def faults_of(counts: Counts | Tally) -> int:
     """The rejects that say something against what was tried."""
-    return counts.rejects - sum(counts.rejected.get(reason, 0) for reason in NO_FAULT)
+    return counts.rejects - sum(counts.rejected.get(reason, 0) for reason in NO_FAULT | UNANSWERED)
 
 
 FILTER_POLICY = RejectPolicy(share=0.98, after=50)

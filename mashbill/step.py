@@ -31,7 +31,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from mashbill.engine import Message, Sampling
-from mashbill.errors import BadReply, ChainError
+from mashbill.errors import BadReply, ChainError, Unanswered
 from mashbill.records import Record, Reject, schema_of
 
 if TYPE_CHECKING:
@@ -131,10 +131,14 @@ class Generator(Step, Generic[In, Out]):
         raise TypeError(f"{type(self).__name__} has `prompt` but not `parse`; a one-question recipe needs both")
 
 
-async def settle(attempts: Iterable[Awaitable[T]]) -> list[T | BadReply]:
+async def settle(attempts: Iterable[Awaitable[T]], *, apart: bool = False) -> list[T | BadReply]:
     """Await attempts together; a `BadReply` becomes a value in its place, anything else stops them all.
 
     The order is that of the attempts, so the rows made do not depend on which reply came first.
+
+    With `apart`, each attempt makes rows of its own that are right without the others: one that was not answered in
+    this run (`Unanswered`: over the budget) becomes a `BadReply` in its place too, and the rows of the others stay.
+    Never for draws that are counted together, as votes and pass rates are: there the whole record waits.
     """
 
     async def one(attempt: Awaitable[T]) -> T | BadReply:
@@ -142,14 +146,24 @@ async def settle(attempts: Iterable[Awaitable[T]]) -> list[T | BadReply]:
             return await attempt
         except BadReply as bad:
             return bad
+        except Unanswered as missing:
+            if not apart:
+                raise
+            return unanswered(missing)
 
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(attempt)) for attempt in attempts]
     except BaseExceptionGroup as several:
-        first = several.exceptions[0]
+        # A bug is told before what a later run mends by itself.
+        first = next((one for one in several.exceptions if not isinstance(one, Unanswered)), several.exceptions[0])
         raise first from first.__cause__
     return [task.result() for task in tasks]
+
+
+def unanswered(missing: Unanswered) -> BadReply:
+    """The reject of what was not answered in this run."""
+    return BadReply(missing.state, str(missing))
 
 
 @dataclass(frozen=True, kw_only=True)

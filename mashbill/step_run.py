@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mashbill.errors import MashbillError, StepFailed, StoreError, TooManyRejects
 from mashbill.filter_stack import FilterStack, label_of
+from mashbill.partial import ASIDE, lacking_in, partial_digest, partial_identity, partial_sentence, share_parts
 from mashbill.records import Record
-from mashbill.runtime import NO_FAULT, RejectPolicy, Runtime
+from mashbill.runtime import NO_FAULT, UNANSWERED, RejectPolicy, Runtime
 from mashbill.step import Filter, PartOutput, Step
 from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
 
@@ -23,6 +25,9 @@ _COUNTS_KEY = "mashbill.counts"
 
 class StepRun:
     """What is done so far and how to write the rest; a subclass says how the rows of a part are made."""
+
+    by_parts: ClassVar[bool] = True
+    """Whether an output part comes from the input part of its number alone, so that a later run can take it over."""
 
     def __init__(
         self, step: Step, source: Stored, runtime: Runtime, place: Path, digest: str, policy: RejectPolicy
@@ -34,6 +39,8 @@ class StepRun:
             self.kind = source.kind
         self.counts = Counts()
         self.parts: dict[int, PartEntry] = {}
+        self.lacking: dict[int, Counter[str]] = {}
+        """Parts in which records were not answered in this run: state -> records."""
 
     async def all_parts(self) -> None:
         """Do every part that is not done."""
@@ -63,7 +70,8 @@ class StepRun:
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """A part's kept rows and its rejects."""
-        return self.place / part_name(index), self.place / "rejects" / part_name(index)
+        place = self.place / ASIDE if self.by_parts and index in self.lacking else self.place
+        return place / part_name(index), place / "rejects" / part_name(index)
 
     @property
     def stopped(self) -> Path:
@@ -77,8 +85,8 @@ class StepRun:
         )
         self.counts += counts
 
-    def write(self, index: int, output: PartOutput, counts: Counts) -> None:
-        """Write one part, once its accounting adds up."""
+    def write(self, index: int, output: PartOutput, counts: Counts, lacking: Counter[str] | None = None) -> None:
+        """Write one part, once its accounting adds up; aside where `lacking` says that records were not answered."""
         if counts.attempts != counts.kept + counts.rejects:
             raise StepFailed(
                 f"{self.step.name}, part {index}: {counts.attempts} rows were tried but {counts.kept} kept and "
@@ -86,6 +94,8 @@ class StepRun:
             )
         if output.noted:
             counts = counts.model_copy(update={"noted": dict(sorted(output.noted.items()))})
+        if lacking:
+            self.lacking[index] = lacking
         kept, rejects = self.paths(index)
         # Rejects first: a part counts as done when the kept file is there.
         write_parquet(rejects, output.rejects)
@@ -96,7 +106,9 @@ class StepRun:
         """Stop the step where its rejects are over the line."""
         if not self.policy.broken_by(counts):
             return
-        faults = Counter({reason: count for reason, count in counts.rejected.items() if reason not in NO_FAULT})
+        faults = Counter(
+            {reason: count for reason, count in counts.rejected.items() if reason not in NO_FAULT | UNANSWERED}
+        )
         top = ", ".join(f"{reason} {count}" for reason, count in faults.most_common(3))
         raise TooManyRejects(
             f"{label_of(self.step)}: {faults.total()} of {counts.attempts} attempts were rejected, more than the "
@@ -105,15 +117,24 @@ class StepRun:
         )
 
     def finish(self, identity: dict[str, Any]) -> Stored:
-        """Write the manifest: from now on the step is finished."""
+        """Write the manifest: from now on the step is finished, or a partial one is (`mashbill.partial`)."""
         parts = tuple(self.parts[index] for index in sorted(self.parts))
         # Summed here: parts are written on several threads, and `self.counts` is for the watcher.
         counts = sum((part.counts for part in parts), Counts())
         self.check(counts)
+        place, digest, lacking = self.place, self.digest, lacking_in(list(self.lacking.values()))
+        if lacking:
+            digest = partial_digest(self.digest, parts)
+            place = self.place.parent / digest
+            identity = identity | partial_identity(self.digest, counts.read, lacking)
+            if not Stored.finished(place):
+                aside = {self.parts[index].name for index in self.lacking} if self.by_parts else set[str]()
+                names = [part.name for part in parts]
+                share_parts(self.place, place, names, aside, link=self.by_parts)
         manifest = Manifest(
             step=label_of(self.step),
             kind=self.kind.__name__,
-            fingerprint=self.digest,
+            fingerprint=digest,
             identity=identity,
             inputs={self._input_name(): self.source.manifest.fingerprint},
             engine=identity["engine"],
@@ -121,10 +142,14 @@ class StepRun:
             parts=parts,
             counts=counts,
         )
-        notes = self._notes(manifest)
+        notes = self._notes(Stored(place, manifest))
+        if lacking:
+            said = partial_sentence(counts.read, lacking, of_records=self.by_parts)
+            notes["card"] = [said, *notes.get("card", ())]
         self.stopped.unlink(missing_ok=True)
-        write_json(self.place / "manifest.json", manifest.model_copy(update={"notes": notes}).model_dump(mode="json"))
-        stored = Stored.open(self.place)
+        shutil.rmtree(self.place / ASIDE, ignore_errors=True)
+        write_json(place / "manifest.json", manifest.model_copy(update={"notes": notes}).model_dump(mode="json"))
+        stored = Stored.open(place)
         self.runtime.progress.end(label_of(self.step), stored, reused=False)
         return stored
 
@@ -133,12 +158,12 @@ class StepRun:
         # An input may lie under another root; where that is would be no identity.
         return (path.relative_to(root) if path.is_relative_to(root) else Path(*path.parts[-2:])).as_posix()
 
-    def _notes(self, manifest: Manifest) -> dict[str, Any]:
+    def _notes(self, made: Stored) -> dict[str, Any]:
         report = getattr(self.step, "report", None)
         if report is None:
             return {}
         with self.named_failures():
-            return dict(report(self.source, Stored(self.place, manifest)))
+            return dict(report(self.source, made))
 
     @contextlib.contextmanager
     def named_failures(self) -> Iterator[None]:

@@ -93,11 +93,14 @@ class Boostqa(Writing, Answering, DatasetGenerator[QA, QA]):
         tray = Tray(self.name, noted=Counter(seeds_without_labels=unlabelled), seen=seen)
         while wave := self._wave(cells):
             trails = [Trail() for _ in wave]
-            outcomes = await settle(
+            rows = (
                 self._row(target, ask.of(target.id), trail) for (_, target), trail in zip(wave, trails, strict=True)
             )
+            outcomes = await settle(rows, apart=True)
             for (run, target), trail, outcome in zip(wave, trails, outcomes, strict=True):
                 tray.take(run, target, trail, outcome)
+            if ask.over_budget:
+                break  # nothing that follows could be paid for
             if len(tray.rows) >= self.part_rows:
                 yield tray.part()
         tray.noted.update(count_cells(cells))

@@ -100,7 +100,7 @@ class ConstraintSearch(DatasetGenerator[DatabaseTask, Instruction]):
     async def make(self, parts: Parts, ask: Ask) -> AsyncIterator[PartOutput]:
         """A part for each seed prompt."""
         read = read_seeds(Path(self.seeds))
-        taken = await settle(self._apart(seed, ask) for seed in read)
+        taken = await settle((self._apart(seed, ask) for seed in read), apart=True)
         seeds = [one.seed for one in taken if isinstance(one, _Apart)]
         index = TypeIndex.of(parts)
         embedder = load_embedder(index.embedder)

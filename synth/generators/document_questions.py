@@ -81,7 +81,9 @@ class DocumentQuestions(Generator[Document, QA]):
         """The questions of every piece, in the order of the document."""
         if not record.text.strip():
             raise BadReply("empty_document", "the document holds no text, so there is nothing to ask about")
-        asked = await settle(self._piece(record, piece, ask) for piece in pieces(record.text, self.most_words))
+        asked = await settle(
+            (self._piece(record, piece, ask) for piece in pieces(record.text, self.most_words)), apart=True
+        )
         seen, made = set[tuple[str, ...]](), list[QA | BadReply]()
         for one in asked:
             made += [one] if isinstance(one, BadReply) else [_first(item, seen) for item in one]

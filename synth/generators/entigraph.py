@@ -109,7 +109,8 @@ class Entigraph(Acceptance, Generator[Document, Document]):
         if len(listing.entities) < 2:
             return [summary, _too_few(listing, found)]
         subsets = [tuple(listing.entities[at] for at in subset) for subset in self.plan(record, listing)]
-        texts = await settle(self._relate(page, subset, listing, found, ask) for subset in subsets)
+        relations = (self._relate(page, subset, listing, found, ask) for subset in subsets)
+        texts = await settle(relations, apart=True)
         return [summary, *texts]
 
     def plan(self, record: Document, listing: EntityList) -> list[tuple[int, ...]]:

@@ -100,9 +100,10 @@ class NewInputs(DatasetGenerator[QA, QA]):
             raise InputError("there are no seed questions to write new ones after; the source gave no row")
         taken = Taken(self.near, [(one.id, _words(one)) for one in seeds])
         made, asked, most = 0, 0, self.most_prompts or 4 * -(-self.count // self.each)
-        while made < self.count and asked < most:
+        while made < self.count and asked < most and not ask.over_budget:
             numbers = range(asked, min(asked + AT_ONCE, most, asked + -(-(self.count - made) // self.each)))
-            replies = await settle(self._one(number, self._shown(seeds, number), ask) for number in numbers)
+            prompts = (self._one(number, self._shown(seeds, number), ask) for number in numbers)
+            replies = await settle(prompts, apart=True)
             rows, rejects = list[QA](), list[Reject]()
             for number, reply in zip(numbers, replies, strict=True):
                 shown = self._shown(seeds, number)

@@ -60,7 +60,7 @@ class Rephrase(Acceptance, Generator[Document, Document]):
             raise BadReply("empty_document", "the document holds no text, so there is nothing to rephrase")
         page = Page.of(record)
         rounds = [(draw, style) for draw in range(self.copies) for style in self.styles]
-        texts = await settle(self._rephrase(page, style, draw, ask) for draw, style in rounds)
+        texts = await settle((self._rephrase(page, style, draw, ask) for draw, style in rounds), apart=True)
         return _without_repeats(texts)
 
     async def _rephrase(self, page: Page, style: str, draw: int, ask: Ask) -> Document:

@@ -66,9 +66,8 @@ class TCIA(Generator[Instruction, Instruction]):
         """What comes out of the last step, and every attempt that failed in any of them."""
         rows, failed = [record], list[BadReply]()
         for step in self.steps:
-            outcomes = [
-                one for made in await settle(self._made(step, row, ask) for row in rows) for one in _listed(made)
-            ]
+            made = await settle((self._made(step, row, ask) for row in rows), apart=True)
+            outcomes = [one for some in made for one in _listed(some)]
             failed += [one for one in outcomes if isinstance(one, BadReply)]
             rows = [one for one in outcomes if isinstance(one, Instruction)]
         return [*rows, *failed]
