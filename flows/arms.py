@@ -111,6 +111,7 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
         signals = await signals_of(kitchen, release, training, models_of(kitchen, arms)) if training else {}
         measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others, gains, signals)
         lines = await asyncio.to_thread(write_report, folder, identity, measured)
+    kitchen.run.report = str(folder)
     return folder, lines
 
 

@@ -95,9 +95,15 @@ def run(
     prefect: Annotated[bool, typer.Option("--prefect", help="Run as Prefect flows: same bytes, with history.")] = False,
     root: Root = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Begin when another run of this bill has ended.")] = False,
+    log_level: Annotated[
+        str,
+        typer.Option(metavar="LEVEL", help="Log and show: debug, info, warning or error.", show_default=False),
+    ] = "",
 ) -> None:
     """Run a bill: all of it, or what an earlier run left to do."""
     from contextlib import nullcontext
+    from dataclasses import replace
 
     from flows.kitchen import run_bill
     from flows.progress import RichProgress
@@ -106,9 +112,11 @@ def run(
     from mashbill.progress import Silent
 
     settings = settings_of(root)
+    settings = replace(settings, log_level=log_level or settings.log_level)
+    say = (lambda text: typer.echo(text, err=True)) if wait else None
     try:
         with nullcontext(Silent()) if quiet else RichProgress() as progress:
-            outcome = run_bill(bill, settings, progress, prefect=prefect)
+            outcome = run_bill(bill, settings, progress, prefect=prefect, wait=say)
     except Interrupted:
         kept = f"{replies_kept(settings.ledger):,} replies are kept"
         typer.echo(f"stopped: to go on, run the same command again: {kept}", err=True)

@@ -153,7 +153,7 @@ def estimate_bill(path: Path, settings: Settings, *, probe: int = 2, prices: Pat
     table = _prices(prices)
 
     async def run() -> Estimate:
-        async with kitchen_for(path, settings, Silent()) as kitchen:
+        async with kitchen_for(path, settings, Silent(), command="plan") as kitchen:
             return await _estimate(kitchen, probe, table)
 
     return asyncio.run(run())

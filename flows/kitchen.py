@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.one_run import one_run
-from mashbill.asker import Asker
+from flows.one_run import one_run, turn
+from flows.run_log import run_log
+from flows.run_record import Run
+from flows.run_watch import recorded
+from mashbill import logs
+from mashbill.asker import Asker, Usage
 from mashbill.bill import Bill, Stream, read_bill
 from mashbill.engine import Engine
 from mashbill.errors import Interrupted, StoreError, UserError
@@ -23,8 +27,9 @@ from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.join import join
 from mashbill.ledger import Ledger
-from mashbill.progress import Progress
+from mashbill.progress import Progress, Together
 from mashbill.release import ReleasePlan, publish
+from mashbill.run_id import new_run_id
 from mashbill.runtime import Runtime, spare_collector
 from mashbill.settings import Settings
 from mashbill.step import Step
@@ -48,6 +53,8 @@ class Kitchen:
     settings: Settings
     progress: Progress
     ledger: Ledger
+    run: Run
+    """What is told of this run to whoever watches it."""
     stopping: bool = False
     offline: bool = False
     """Ask nobody: every reply comes from the ledger."""
@@ -56,6 +63,8 @@ class Kitchen:
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
     _joined: dict[str, Stored] = field(default_factory=dict)
     """By stream: what those that take several take."""
+    _spent: Usage = field(default_factory=Usage)
+    """What engines that are closed by now were asked."""
 
     @property
     def root(self) -> Path:
@@ -98,6 +107,11 @@ class Kitchen:
         alike = (one for one in self._askers.values() if type(one.engine) is type(engine))
         return next((one for one in alike if _same_engine(one.engine, engine)), None)
 
+    def usage(self) -> Usage:
+        """What this run has asked by now, of all engines together."""
+        askers = {id(one): one for one in self._askers.values()}
+        return sum((one.usage for one in askers.values()), self._spent)
+
     def stop(self) -> None:
         """Finish what is in flight and begin nothing more."""
         self.stopping = True
@@ -122,6 +136,7 @@ class Kitchen:
     async def release_engine(self) -> None:
         """Give the engines' memory back, before training wants it."""
         askers = list({id(one): one for one in self._askers.values()}.values())
+        self._spent = self.usage()
         self._askers.clear()
         async with contextlib.AsyncExitStack() as closing:  # each is closed, also when another fails to
             for asker in askers:
@@ -196,7 +211,9 @@ class Kitchen:
             shares=dict(self.bill.released),
             splits=dict(self.bill.release.splits),
         )
-        return await asyncio.to_thread(publish_with_card, plan, streams, self.root)
+        folder = await asyncio.to_thread(publish_with_card, plan, streams, self.root)
+        self.run.release = str(folder)
+        return folder
 
 
 def synthesis_steps(stream: Stream) -> int:
@@ -244,17 +261,26 @@ def checked_bill(path: Path, settings: Settings) -> Bill:
 
 @contextlib.asynccontextmanager
 async def kitchen_for(
-    path: Path, settings: Settings, progress: Progress, *, offline: bool = False
+    path: Path, settings: Settings, progress: Progress, *, offline: bool = False, command: str = "run"
 ) -> AsyncIterator[Kitchen]:
     """Open the means of a run; everything is closed and committed at the end, however it ends.
+
+    `command` is what the run's record says it is.
 
     Raises:
         AlreadyRunning: when another run of this bill is at work under the root.
     """
     bill = checked_bill(path, settings)
-    with one_run(settings.root, bill.name):
+    run_id, root = logs.RUN.get() or new_run_id(), settings.root
+    run = Run.now(run_id, bill.name, command, path)
+    with (
+        one_run(root, bill.name, run_id),
+        run_log(root, run_id, settings.log_level) as file,
+        recorded(root, run, file) as record,
+    ):
         ledger = Ledger(settings.ledger)
-        kitchen = Kitchen(bill, settings, progress, ledger, offline=offline)
+        kitchen = Kitchen(bill, settings, Together(progress, record), ledger, run, offline=offline)
+        record.usage = kitchen.usage
         try:
             with _interruptible(kitchen):
                 yield kitchen
@@ -313,23 +339,33 @@ def released_line(folder: Path) -> str:
     return f"{release.name} {release.version}: {release.rows:,} rows ({splits}) in {folder}"
 
 
-def run_bill(path: Path, settings: Settings, progress: Progress, *, prefect: bool = False) -> Outcome:
+def run_bill(
+    path: Path,
+    settings: Settings,
+    progress: Progress,
+    *,
+    prefect: bool = False,
+    wait: Callable[[str], None] | None = None,
+) -> Outcome:
     """Run a whole bill; finished work is opened, unfinished work goes on.
+
+    With `wait` it begins when another run of the bill has ended; `wait` is told, once, which one that is.
 
     Raises:
         Interrupted: on Ctrl-C, after what was in flight is finished and stored.
         MashbillError: with what was found, what was wanted, and what to do.
     """
-    if prefect:
+    run_id = new_run_id()
+    # Held from here on: a Prefect server takes half a minute to start.
+    with turn(settings.root, checked_bill(path, settings).name, run_id, wait), logs.of_run(run_id):
+        if not prefect:
+            return run_stages(path, settings, progress, cook)
         from flows.prefect_server import prefect_server
 
-        with one_run(settings.root, checked_bill(path, settings).name):
-            pass  # said now: a server takes half a minute to start
         with prefect_server(settings.root):
             from flows.end_to_end import run_with_prefect
 
             return run_with_prefect(path, settings, progress)
-    return run_stages(path, settings, progress, cook)
 
 
 def run_stages(path: Path, settings: Settings, progress: Progress, stages: Callable[[Kitchen], Any]) -> Outcome:

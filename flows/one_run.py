@@ -1,10 +1,15 @@
-"""One run of a bill at a time under a root: two at once would pay twice and write into one student's folder."""
+"""One run of a bill at a time under a root: two at once would pay twice and write into one student's folder.
+
+The lock is the system's own, on ``ROOT/.lock-NAME``; the file holds who has it, ``4711 20261201-041500-7f3a``: the
+process and the id of its run (`mashbill.run_id`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from mashbill.errors import AlreadyRunning, StoreError
@@ -15,24 +20,72 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+class AnotherRun(AlreadyRunning):
+    """Another run of the bill is at work under the root."""
+
+    def __init__(self, root: Path, name: str, pid: str, run_id: str) -> None:
+        known = [*([f"run {run_id}"] if run_id else []), *([f"pid {pid}"] if pid else [])]
+        who = f" ({', '.join(known)})" if known else ""
+        super().__init__(
+            f"another run of the bill {name} is at work in {root}{who}; wait for it (`mashbill run --wait`), watch it "
+            "(`mashbill status`) or stop it"
+        )
+        self.pid, self.run_id = pid, run_id
+
+
+_TAKEN: ContextVar[Path | None] = ContextVar("taken", default=None)
+"""The lock that is held around us for the run that is to come."""
+
+
 @contextlib.contextmanager
-def one_run(root: Path, name: str) -> Iterator[None]:
+def one_run(root: Path, name: str, run_id: str = "") -> Iterator[None]:
     """Hold the lock of a bill under a root; the system lets it go when the process ends, however it ends.
 
+    Within `turn` of the same bill it is held already.
+
     Raises:
-        AlreadyRunning: when another run of the bill holds it.
+        AnotherRun: when another run of the bill holds it, with its id and process.
         StoreError: when the root cannot be written.
     """
-    place = root / f".lock-{name}"
+    if _TAKEN.get() == _place(root, name):
+        yield
+        return
+    with _held(root, name, run_id, None):
+        yield
+
+
+@contextlib.contextmanager
+def turn(root: Path, name: str, run_id: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock for the run inside; with `say`, wait for another run to end, and tell once whom it waits for.
+
+    Ctrl-C ends the waiting.
+
+    Raises:
+        AnotherRun: when another run holds it, and there is no `say`.
+        StoreError: when the root cannot be written.
+    """
+    with _held(root, name, run_id, say):
+        token = _TAKEN.set(_place(root, name))
+        try:
+            yield
+        finally:
+            _TAKEN.reset(token)
+
+
+@contextlib.contextmanager
+def _held(root: Path, name: str, run_id: str, say: Callable[[str], None] | None) -> Iterator[None]:
+    handle = _opened(root, name)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise StoreError(f"{place}: cannot be written: {error.strerror}; mend it or take another --root") from error
-    try:
-        _lock(handle, root, name)
+        try:
+            _lock(handle, root, name)
+        except AnotherRun as other:
+            if say is None:
+                raise
+            who = f"run {other.run_id}" if other.run_id else "another run"
+            say(f"waiting for {who} of {name} to end{f' (pid {other.pid})' if other.pid else ''}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        os.pwrite(handle, f"{os.getpid()} {run_id}".strip().encode() + b"\n", 0)
         try:
             yield
         finally:
@@ -41,16 +94,33 @@ def one_run(root: Path, name: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _lock(handle: int, root: Path, name: str) -> None:
-    if fcntl is None:
-        return
+def _place(root: Path, name: str) -> Path:
+    return root / f".lock-{name}"
+
+
+def _opened(root: Path, name: str) -> int:
+    place = _place(root, name)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        root.mkdir(parents=True, exist_ok=True)
+        return os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StoreError(f"{place}: cannot be written: {error.strerror}; mend it or take another --root") from error
+
+
+def _lock(handle: int, root: Path, name: str) -> None:
+    if try_lock(handle) is False:
+        pid, _, run_id = os.read(handle, 64).decode(errors="replace").strip().partition(" ")
+        raise AnotherRun(root, name, pid, run_id)
+
+
+def try_lock(handle: int, *, shared: bool = False) -> bool | None:
+    """Take the lock of an open file until it is closed; False when another has it, None where nothing can be locked."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
-        pid = os.read(handle, 32).decode(errors="replace").strip()
-        who = f" (pid {pid})" if pid else ""
-        raise AlreadyRunning(
-            f"another run of the bill {name} is at work in {root}{who}; wait for it or stop it"
-        ) from None
+        return False
     except OSError:
-        return  # a file system without locks: some of those on a network
+        return None  # a file system without locks: some of those on a network
+    return True

@@ -48,7 +48,7 @@ def replay(bill: Path, settings: Settings, progress: Progress) -> str:
 
 
 async def _release(bill: Path, settings: Settings, progress: Progress) -> tuple[Path, str]:
-    async with kitchen_for(bill, settings, progress, offline=True) as kitchen:
+    async with kitchen_for(bill, settings, progress, offline=True, command="replay") as kitchen:
         return await kitchen.release(), kitchen.bill.name
 
 

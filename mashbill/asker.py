@@ -191,11 +191,13 @@ class Asker:
 
     def _not_kept(self, waiting: _Waiting) -> LedgerError:
         said = " ".join("".join(waiting.request.messages[-1].parts).split())[-80:]
-        return LedgerError(
+        missing = LedgerError(
             f"{self.ledger.path}: has no reply of {self.identity} to a request that ends in {said!r} (draw "
             f"{waiting.draw}): it was never asked, or with another prompt, model or sampling; run the bill with its "
             "engine first"
         )
+        missing.logged = f"{self.ledger.path}: has no reply of {self.identity} to the ask {waiting.key}"
+        return missing
 
     def _staff(self) -> None:
         """Wake one idle worker, not all of them; hire one more while the engine takes more calls."""
@@ -328,6 +330,7 @@ def _as_ours(error: Exception, engine: str) -> MashbillError:
         )
     else:
         ours = EngineDown(f"{engine} failed: {error!r}")
+        ours.logged = f"{engine} failed: {type(error).__name__}"
     ours.__cause__ = error
     return ours
 

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 class MashbillError(Exception):
     """The root: catching it catches everything Mashbill raises on purpose."""
 
+    logged: str = ""
+    """What a log may keep of it, where its message quotes a prompt, a reply or a text; empty keeps the message."""
+
 
 class UserError(MashbillError):
     """Something the user can mend; shown without a traceback."""

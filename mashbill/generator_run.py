@@ -114,10 +114,12 @@ class GeneratorRun(StepRun):
         try:
             to_table([row], kind)
         except Exception as error:
-            raise StepFailed(
+            failed = StepFailed(
                 f"{self.step.name} made from record {', '.join(row.parents)} a {kind.__name__} that cannot be stored: "
                 f"{error}; check the types of its fields"
-            ) from error
+            )
+            failed.logged = f"{self.step.name} made a row that cannot be stored: {type(error).__name__}"
+            raise failed from error
 
     async def _make(self, step: Generator[Any, Any], record: Record) -> _Made:
         assert self.runtime.asker is not None
@@ -131,10 +133,12 @@ class GeneratorRun(StepRun):
         except (MashbillError, asyncio.CancelledError):
             raise  # the engine, the ledger or the settings: said as it is, and no bug of the step
         except Exception as error:
-            raise StepFailed(
+            failed = StepFailed(
                 f"{step.name} failed on record {record.id} ({record.source or 'no source'}): {error!r}; "
                 "it is a bug in the step: mend it and run the same command again, replies already paid for are kept"
-            ) from error
+            )
+            failed.logged = f"{step.name} failed on record {record.id}: {type(error).__name__}"
+            raise failed from error
         return self._account(step, record, outcomes, ask)
 
     def _checked(self, outcomes: list[Any]) -> list[Any]:

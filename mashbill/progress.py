@@ -43,3 +43,30 @@ class Silent:
 
     def training(self, event: Mapping[str, object]) -> None:
         """Say nothing."""
+
+
+class Together:
+    """Tells several watchers, in their order."""
+
+    def __init__(self, *watchers: Progress) -> None:
+        self.watchers = watchers
+
+    def begin(self, step: str, records: int, done: int) -> None:
+        """Tell each."""
+        for one in self.watchers:
+            one.begin(step, records, done)
+
+    def advance(self, step: str, counts: Counts, usage: Usage) -> None:
+        """Tell each."""
+        for one in self.watchers:
+            one.advance(step, counts, usage)
+
+    def end(self, step: str, stored: Stored, *, reused: bool) -> None:
+        """Tell each."""
+        for one in self.watchers:
+            one.end(step, stored, reused=reused)
+
+    def training(self, event: Mapping[str, object]) -> None:
+        """Tell each."""
+        for one in self.watchers:
+            one.training(event)

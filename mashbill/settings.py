@@ -46,6 +46,9 @@ class Settings:
     """Tables for packages above the kernel, such as ``[hardware]``."""
     replies: Path | None = None
     """Another ledger than the root's own: for what is rebuilt from the replies of an earlier run."""
+    log_level: str = ""
+    """What of a run's log is kept and shown: ``debug``, ``info``, ``warning`` or ``error``; empty keeps ``info`` and
+    shows nothing."""
 
     def section(self, name: str) -> Section:
         """A table of the file, to be built into the dataclass of whoever knows it."""
@@ -72,6 +75,7 @@ class Settings:
             root=_root(env, variables, said, file),
             records_in_flight=_records_in_flight(env, variables, said, file),
             file=file,
+            log_level=env.get("MASHBILL_LOG_LEVEL", ""),
             tables={name: _table(said, name, file) for name in said if name == "hardware"},
         )
         # Last: what is refused sets nothing.

@@ -173,4 +173,6 @@ class StepRun:
         except MashbillError:
             raise
         except Exception as error:
-            raise StepFailed(f"{self.step.name} failed on {self.source.path}: {error!r}") from error
+            failed = StepFailed(f"{self.step.name} failed on {self.source.path}: {error!r}")
+            failed.logged = f"{self.step.name} failed on {self.source.path}: {type(error).__name__}"
+            raise failed from error

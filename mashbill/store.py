@@ -98,10 +98,11 @@ def abandoned(name: str) -> bool:
     process, thread = int(found["process"]), int(found["thread"])
     if process == os.getpid():  # after a kill in a container the next process often has the same number
         return thread not in sys._current_frames()
-    return not _lives(process)
+    return not lives(process)
 
 
-def _lives(process: int) -> bool:
+def lives(process: int) -> bool:
+    """Whether a process of this machine has that id."""
     if sys.platform == "win32":  # there `os.kill` with 0 is no question: it ends the process
         return True
     try:

@@ -290,11 +290,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def everything(root: Path) -> dict[str, str]:
-    """The digest of every file under a root, but the ledger's: its pages depend on the order of replies."""
+    """The digest of every file under a root, but the ledger's, whose pages depend on the order, and logs."""
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.startswith("ledger.sqlite")
+        if path.is_file() and not path.name.startswith("ledger.sqlite") and path.parent != root / "run-log"
     }
 
 
