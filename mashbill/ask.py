@@ -20,10 +20,12 @@ from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
+from mashbill.ask_state import ENDINGS, AskState, state_of_ending, state_of_text
 from mashbill.asker import Asker, Usage
 from mashbill.engine import Message, Reply, Request, Sampling, assistant, sampling_json, user
-from mashbill.errors import BadReply, OverBudget, RequestRefused, StepFailed, Unanswered
+from mashbill.errors import BadReply, OverBudget, StepFailed, Unanswered
 from mashbill.ledger import reply_key, request_bytes
+from mashbill.ledger_states import Ended, Retry
 from mashbill.records import Made
 from mashbill.shape import NotTheShape, parse_reply, schema_json
 
@@ -95,6 +97,9 @@ class Ask:
         """Whether an ask was not sent because the budget is spent: a step that draws until it has enough ends here."""
         return OverBudget.state in self.missing
 
+    retries: Mapping[str, Retry] = field(default_factory=dict)
+    """By the key of what the step asks, what is asked instead; see `mashbill.ledger_states`."""
+
     def of(self, record_id: str) -> Ask:
         """The same on behalf of another record: its own seeds, one account."""
         return replace(self, record_id=record_id)
@@ -146,31 +151,42 @@ class Ask:
             StepFailed: when the step asks an engine that its `engines` did not name.
             BadReply: ``empty`` for a blank reply; ``truncated``, ``filtered`` or ``unparsable`` when the shape never
                 came; ``request_refused`` when the engine will not serve this request (too long for the model).
-            Unanswered: when there is no reply in this run, as `OverBudget`; the runtime leaves the record for another.
+            Unanswered: when there is no reply in this run: the endpoint failed it, or the budget is spent. This and
+                what a `BadReply` says is in the ledger by then (see `mashbill.ask_state`).
         """
         request = Request(
             messages=_messages(prompt),
             sampling=sampling or Sampling(),
             schema="" if returns is None else schema_json(returns),
         )
-        asker = self._asker(engine)
-        question, keys = request.messages, list[str]()
+        way = _Way(self._asker(engine), draw)
+        if returns is None:
+            return await self._text(way, request)
+        question = request.messages
         for attempt in range(max(1, tries)):
-            request, reply = await self._once(asker, request, draw, attempt)
-            keys.append(reply.key)
-            if returns is None:
-                if not reply.text.strip():
-                    raise BadReply("empty", "the reply holds no text", asks=tuple(keys))
-                return self._answer(asker, reply.text, reply, request, keys)
+            request, reply = await self._once(way, request, attempt)
             try:
                 value, repaired = parse_reply(reply, returns)
             except NotTheShape as wrong:
-                if attempt + 1 >= max(1, tries):
-                    raise BadReply(wrong.reason, wrong.detail, text=reply.text, asks=tuple(keys)) from None
+                last = attempt + 1 >= max(1, tries)
+                await self._ended(way, reply.key, AskState(wrong.reason), wrong.detail, last=last)
+                if last:
+                    raise BadReply(wrong.reason, wrong.detail, text=reply.text, asks=tuple(way.keys)) from None
                 request = replace(request, messages=(*question, *_complaint(reply, wrong)))
                 continue
-            return self._answer(asker, value, reply, request, keys, repaired)
+            if way.times:
+                await self._ended(way, reply.key, AskState.OK)
+            return self._answer(way, value, reply, request, repaired)
         raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _text(self, way: _Way, request: Request) -> Answer[str]:
+        request, reply = await self._once(way, request, 0)
+        state = state_of_text(reply)
+        if state is not AskState.OK or way.times:
+            await self._ended(way, reply.key, state, _why(state, reply))
+        if not reply.text.strip():
+            raise BadReply("empty", "the reply holds no text", asks=tuple(way.keys))
+        return self._answer(way, reply.text, reply, request)
 
     def _asker(self, role: str) -> Asker:
         if not role:
@@ -182,37 +198,100 @@ class Ask:
                 f"{self.step} asks the engine {role!r}, which its `engines` does not name, so none was built"
             ) from None
 
-    def _answer(
-        self, asker: Asker, value: T, reply: Reply, request: Request, keys: list[str], repaired: bool = False
-    ) -> Answer[T]:
-        by = self.step, asker.identity, self.step_fingerprint
-        return Answer(value, reply, request, tuple(keys), *by, repaired=repaired)
+    def _answer(self, way: _Way, value: T, reply: Reply, request: Request, repaired: bool = False) -> Answer[T]:
+        by = self.step, way.asker.identity, self.step_fingerprint
+        return Answer(value, reply, request, tuple(way.keys), *by, repaired=repaired)
 
-    async def _once(self, asker: Asker, request: Request, draw: int, attempt: int) -> tuple[Request, Reply]:
-        base, sampling = request_bytes(request), request.sampling
-        seed = 0 if sampling.temperature == 0 else self._seed(base, draw, attempt)
-        seeded = Request(messages=request.messages, sampling=sampling, schema=request.schema, seed=seed)
-        key = reply_key(asker.identity, base, seed, draw)
+    async def _once(self, way: _Way, request: Request, attempt: int) -> tuple[Request, Reply]:
+        asked, key = self._seeded(way, request, attempt)
+        if not way.first:
+            way.first = key
+            if (retry := self.retries.get(key)) is not None:
+                way.times = retry.times
+                asked, key = self._seeded(way, replace(request, sampling=retry.sampling), attempt)
+        asker = way.asker
         try:
-            reply, replayed = await asker.reply(key, seeded, draw)
-        except RequestRefused as refused:
-            raise BadReply("request_refused", str(refused)) from refused
-        except Unanswered as missing:
-            self.missing.setdefault(missing.state, set()).add(self.record_id)
-            raise
+            reply, replayed = await asker.reply(key, asked, way.draw)
+        except ENDINGS as ending:
+            state = state_of_ending(ending)
+            await self._ended(way, key, state, str(ending), request=asked)
+            if isinstance(ending, Unanswered):
+                self.missing.setdefault(ending.state, set()).add(self.record_id)
+                raise
+            raise BadReply("request_refused", str(ending), asks=tuple(way.keys)) from ending
+        way.keys.append(reply.key)
         self.usage.add(reply, replayed)
         asker.usage.add(reply, replayed)
-        return seeded, reply
+        return asked, reply
 
-    def _seed(self, base: bytes, draw: int, attempt: int) -> int:
+    def _seeded(self, way: _Way, request: Request, attempt: int) -> tuple[Request, str]:
+        base, sampling = request_bytes(request), request.sampling
+        seed = 0 if sampling.temperature == 0 else self._seed(base, way, attempt)
+        seeded = Request(messages=request.messages, sampling=sampling, schema=request.schema, seed=seed)
+        return seeded, reply_key(way.asker.identity, base, seed, way.draw)
+
+    async def _ended(
+        self,
+        way: _Way,
+        key: str,
+        state: AskState,
+        detail: str = "",
+        *,
+        last: bool = True,
+        request: Request | None = None,
+    ) -> None:
+        """Count an ask that did not end ``ok``, and have it in the ledger before anything is made of it."""
+        if state is not AskState.OK:
+            self.usage.ended(state)
+            way.asker.usage.ended(state)
+        await way.asker.ledger.note(
+            Ended(
+                key=key,
+                step=self.step_fingerprint,
+                name=self.step,
+                record=self.record_id,
+                engine=way.asker.identity,
+                state=state,
+                first=way.first,
+                last=last,
+                draw=way.draw,
+                detail=detail,
+                request=request,
+            )
+        )
+
+    def _seed(self, base: bytes, way: _Way, attempt: int) -> int:
         # From the record and the step, so that two records with one prompt get answers of their own; and from the
         # attempt, or a teacher that gives one bad reply twice would be asked a third time for that very reply.
-        key = (f"{self.step}/{draw}/{attempt}" if attempt else f"{self.step}/{draw}").encode()
+        name = f"{self.step}/{way.draw}/{attempt}" if attempt else f"{self.step}/{way.draw}"
+        key = (f"{name}/retry-{way.times}" if way.times else name).encode()
         # A key of BLAKE2 holds 64 bytes; cut off, a long name would give each draw one seed.
         key = key if len(key) <= 64 else hashlib.blake2b(key).digest()
         digest = hashlib.blake2b(base, digest_size=4, key=key)
         digest.update(self.record_id.encode())
         return int.from_bytes(digest.digest(), "big") & 0x7FFFFFFF
+
+
+@dataclass(slots=True)
+class _Way:
+    """One ask on its way through its tries."""
+
+    asker: Asker
+    draw: int
+    first: str = ""
+    """Key of what the step asked."""
+    times: int = 0
+    """How often it was asked otherwise since, by `mashbill retry`."""
+    keys: list[str] = field(default_factory=list)
+    """Of the replies it took."""
+
+
+def _why(state: AskState, reply: Reply) -> str:
+    if state is AskState.TRUNCATED:
+        return f"it was cut off after {reply.completion_tokens} tokens"
+    return {AskState.FILTERED: "the provider's content filter ended it", AskState.UNPARSABLE: "it holds no text"}.get(
+        state, ""
+    )
 
 
 def _messages(prompt: str | Message | Sequence[Message]) -> tuple[Message, ...]:

@@ -12,8 +12,9 @@ import contextlib
 import functools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
+from mashbill.ask_state import ENDINGS, AskState
 from mashbill.engine import Engine, Reply, Request, SingleEngine
 from mashbill.errors import (
     EngineDown,
@@ -21,7 +22,6 @@ from mashbill.errors import (
     Interrupted,
     LedgerError,
     MashbillError,
-    RequestRefused,
     SettingsError,
 )
 from mashbill.ledger import Ledger
@@ -39,6 +39,8 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     new_completion_tokens: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+    """State -> asks that ended in it, re-asks counted; those that ended ``ok`` are not in it."""
 
     def add(self, reply: Reply, replayed: bool) -> None:
         """Count one reply."""
@@ -50,9 +52,30 @@ class Usage:
         else:
             self.new_completion_tokens += reply.completion_tokens
 
+    def ended(self, state: AskState) -> None:
+        """Count an ask that did not end ``ok``."""
+        self.states[state.value] = self.states.get(state.value, 0) + 1
+
+    def copy(self) -> Usage:
+        """The same counts, which go on growing apart."""
+        return replace(self, states=dict(self.states))
+
     def __add__(self, other: Usage) -> Usage:
         """What two have cost together."""
-        return Usage(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+        return self._with(other, 1)
+
+    def __sub__(self, other: Usage) -> Usage:
+        """What came since an earlier `copy`."""
+        return self._with(other, -1)
+
+    def _with(self, other: Usage, sign: int) -> Usage:
+        plain = (one.name for one in fields(self) if one.name != "states")
+        states = {
+            name: count
+            for name in sorted({*self.states, *other.states})
+            if (count := self.states.get(name, 0) + sign * other.states.get(name, 0))
+        }
+        return Usage(**{name: getattr(self, name) + sign * getattr(other, name) for name in plain}, states=states)
 
 
 @dataclass(slots=True)
@@ -254,8 +277,8 @@ class Asker:
     async def _send_one(self, engine: SingleEngine, waiting: _Waiting) -> None:
         try:
             reply = await engine.answer(waiting.request)
-        except RequestRefused as refused:
-            self._fail(waiting, refused)
+        except ENDINGS as ending:
+            self._fail(waiting, ending)
         else:
             self._store(waiting, reply)
 
@@ -278,9 +301,9 @@ class Asker:
             missing = len(batch) - len(answered)
             if missing:
                 raise EngineGarbage(f"{self.identity} left {missing} of {len(batch)} requests open") from None
-        except RequestRefused as refused:
+        except ENDINGS as ending:
             # Only what is still open: the engine has answered all others of the batch first.
-            self._end([waiting for index, waiting in enumerate(batch) if index not in answered], refused)
+            self._end([waiting for index, waiting in enumerate(batch) if index not in answered], ending)
         except TimeoutError:
             if not self.stopping:
                 raise

@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Any
 
 from mashbill.ask import Ask
-from mashbill.asker import Usage
+from mashbill.asker import Asker, Usage
 from mashbill.errors import StepFailed, Unanswered, only_unanswered
 from mashbill.filter_stack import label_of
 from mashbill.generator_run import reject_of
@@ -51,16 +50,16 @@ class DatasetGeneratorRun(StepRun):
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
 
-    async def _parts(self, step: DatasetGenerator[Any, Any], asker: Any) -> None:
+    async def _parts(self, step: DatasetGenerator[Any, Any], asker: Asker) -> None:
         # The step's own id stands for asks that belong to no record.
-        ask = Ask(asker, self.digest, step.name, self.digest, askers=self.runtime.askers)
+        ask = self.ask_for(asker, self.digest)
         paid = Usage()
         read = self.source.manifest.counts.kept
         index = 0
         async with contextlib.aclosing(self._yielded(step, ask)) as outputs:
             async for output in outputs:
                 await self._write(index, output, read if index == 0 else 0, ask.usage, paid)
-                paid, index = replace(ask.usage), index + 1
+                paid, index = ask.usage.copy(), index + 1
                 self.check(self.counts)
         if not index:
             nothing = PartOutput(kept=to_table([], self.kind), rejects=to_table([], Reject))
@@ -99,15 +98,17 @@ class DatasetGeneratorRun(StepRun):
             yield PartOutput(kept=to_table([], self.kind), rejects=to_table(rejects, Reject))
 
     async def _write(self, index: int, output: PartOutput, read: int, usage: Usage, paid: Usage) -> None:
+        new = usage - paid
         reasons = Counter(output.rejects.column("reason").to_pylist())
         counts = Counts(
             read=read,  # the whole input counts with the first part: no part of the output goes with one of the input
             attempts=output.kept.num_rows + output.rejects.num_rows,
             kept=output.kept.num_rows,
             rejected=dict(sorted(reasons.items())),
-            asks=usage.asks - paid.asks,
-            prompt_tokens=usage.prompt_tokens - paid.prompt_tokens,
-            completion_tokens=usage.completion_tokens - paid.completion_tokens,
+            asks=new.asks,
+            prompt_tokens=new.prompt_tokens,
+            completion_tokens=new.completion_tokens,
+            states=new.states,
         )
         await asyncio.to_thread(self.write, index, output, counts)
         self.runtime.progress.advance(label_of(self.step), self.counts, self.runtime.usage())

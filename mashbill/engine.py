@@ -139,8 +139,8 @@ class Engine(Protocol):
     * `complete` yields exactly one ``(index, reply)`` for each request, in any order, each as soon as it is known.
     * A fault that is momentary is retried inside; what remains raises `EngineRefused`, `EngineDown` or
       `EngineGarbage` out of the iterator, and pairs already yielded stay good.
-    * A request that it will not serve while it would serve others (too long) raises `RequestRefused`, after all the
-      others were yielded.
+    * A request that it will not serve while it would serve others (too long) raises `RequestRefused`, and one that
+      fails on every try while others are served raises `RequestFailed`, after all the others were yielded.
     * With temperature 0, or a seed, the same request alone gives the same reply.
     * The text holds no stop string and no special token; `finish_reason` is ``length`` when `max_tokens` cut it.
     * With a schema, the text is JSON that obeys it unless the finish reason is ``length``.

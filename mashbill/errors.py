@@ -27,7 +27,8 @@
     ├── StepFailed             a bug in a step: any other exception, with the record's id
     ├── Interrupted            the run was asked to stop; what was in flight is in the ledger
     ├── Unanswered             an ask without a reply that a later run may get: its record is left for that run
-    │   └── OverBudget         it was not sent, since the budget was spent
+    │   ├── OverBudget         it was not sent, since the budget was spent
+    │   └── RequestFailed      the endpoint failed it on every try, and serves others
     └── BadReply               a reply that cannot be used; always becomes a reject row, never ends a run
 
 A message says what was found, what was wanted, and what to do.
@@ -175,6 +176,16 @@ class OverBudget(Unanswered):
     """Not sent: the budget was spent before its turn came."""
 
     state = "over_budget"
+
+
+class RequestFailed(Unanswered):
+    """The endpoint failed this one request on every try, and serves others.
+
+    What a server does today says nothing of the request, so the next run asks again. An engine raises it after it has
+    yielded the replies to all other requests of the call.
+    """
+
+    state = "provider_error"
 
 
 class BadReply(MashbillError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,21 +20,28 @@ from mashbill.filter_stack import FilterStack, label_of
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.generator_run import GeneratorRun
 from mashbill.judge_run import JudgeRun
+from mashbill.ledger_states import Retry, digest_of
 from mashbill.runtime import FILTER_POLICY, RejectPolicy, Runtime
 from mashbill.step import DatasetGenerator, Generator, Step
-from mashbill.step_run import StepRun
+from mashbill.step_run import Place, StepRun
 from mashbill.store import Stored
 
 
-def identity_of(step: Step, source: Stored, engine: str, engines: Mapping[str, str]) -> dict[str, Any]:
+def identity_of(
+    step: Step, source: Stored, engine: str, engines: Mapping[str, str], retries: Mapping[str, Retry]
+) -> dict[str, Any]:
     """What decides a stored step's rows, as plain readable values."""
     steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
-    identity = {
+    identity: dict[str, Any] = {
         "steps": [plain_identity(one) for one in steps],
         "input": source.manifest.fingerprint,
         "engine": engine,
     }
-    return identity | ({"engines": dict(engines)} if engines else {})
+    if engines:
+        identity["engines"] = dict(engines)
+    if retries:
+        identity["retries"] = {"asks": len(retries), "digest": digest_of(retries)}
+    return identity
 
 
 def plain_identity(step: Step) -> dict[str, Any]:
@@ -49,19 +55,31 @@ def _unplain(value: Any) -> Any:
     return sorted(value) if isinstance(value, set | frozenset) else repr(value)
 
 
-def place_of(step: Step, source: Stored, runtime: Runtime) -> tuple[Path, dict[str, Any], str]:
+def place_of(step: Step, source: Stored, runtime: Runtime) -> Place:
     """Where a step's rows lie, with its identity and fingerprint.
+
+    What `mashbill retry` has it ask otherwise is part of both. It is found by the fingerprint that the step would have
+    had nothing been retried or left unanswered, here or before, so a retry further up leaves it standing.
 
     Raises:
         FingerprintError: when a field of the step has no stable bytes.
+        LedgerError: when the ledger cannot be read.
     """
     engine = runtime.asker.identity if step.asks and runtime.asker is not None else ""
     engines = _engines_of(step, runtime)
     steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
     exact = [(one.name, one.version, step_identity(one)) for one in steps]
-    whole = (exact, source.manifest.fingerprint, engine)
-    digest = fingerprint((*whole, engines) if engines else whole)
-    return runtime.root / label_of(step) / digest, identity_of(step, source, engine, engines), digest
+
+    def digest_over(source_digest: str) -> str:
+        whole = (exact, source_digest, engine)
+        return fingerprint((*whole, engines) if engines else whole)
+
+    base, digest = digest_over(source.manifest.whole), digest_over(source.manifest.fingerprint)
+    retries = runtime.asker.ledger.retries(base) if engine and runtime.asker is not None else {}
+    if retries:
+        digest = fingerprint((digest, digest_of(retries)))
+    identity = identity_of(step, source, engine, engines, retries)
+    return Place(runtime.root / label_of(step) / digest, identity, digest, base, retries)
 
 
 def _engines_of(step: Step, runtime: Runtime) -> dict[str, str]:
@@ -83,16 +101,16 @@ async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPo
         StepFailed: for a bug in the step, with the record's id.
         EngineError, LedgerError, StoreError, Interrupted: finished parts and paid replies stay.
     """
-    place, identity, digest = place_of(step, source, runtime)
+    where = place_of(step, source, runtime)
     makes = step.asks and not step.judges
-    run = _run_for(step)(step, source, runtime, place, digest, policy or (RejectPolicy() if makes else FILTER_POLICY))
-    if Stored.finished(place):
-        stored = Stored.open(place)
+    run = _run_for(step)(step, source, runtime, where, policy or (RejectPolicy() if makes else FILTER_POLICY))
+    if Stored.finished(where.path):
+        stored = Stored.open(where.path)
         run.check(stored.manifest.counts)  # the policy is no identity: it may be stricter now than when these were made
         runtime.progress.end(label_of(step), stored, reused=True)
         return stored
     await run.all_parts()
-    return run.finish(identity)
+    return run.finish(where.identity)
 
 
 def _run_for(step: Step) -> type[StepRun]:

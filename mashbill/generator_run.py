@@ -123,7 +123,7 @@ class GeneratorRun(StepRun):
 
     async def _make(self, step: Generator[Any, Any], record: Record) -> _Made:
         assert self.runtime.asker is not None
-        ask = Ask(self.runtime.asker, record.id, step.name, self.digest, askers=self.runtime.askers)
+        ask = self.ask_for(self.runtime.asker, record.id)
         try:
             outcomes = self._checked(list(await step.make(record, ask)))
         except BadReply as bad:
@@ -164,6 +164,7 @@ class GeneratorRun(StepRun):
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             rejects=len(rejects),
+            states=usage.states,
         )
         return _Made(rows, rejects, tally, tuple(ask.missing))
 

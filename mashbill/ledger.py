@@ -14,33 +14,31 @@ One row::
     created     1790000000.0
 
 Message parts of `SHARED` characters or more stand once, compressed, in the table ``texts`` (``@`` and their digest):
-a recipe that sends one document a thousand times stores it once. No header, URL or key is ever stored.
+a recipe that sends one document a thousand times stores it once. No header, URL or key is ever stored. Two more tables
+say how asks ended that gave no usable reply, and what is asked otherwise since (`mashbill.ledger_states`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import hashlib
 import sqlite3
 import time
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from mashbill.engine import Message, Reply, Request, Sampling
+from mashbill.engine import Reply, Request
 from mashbill.errors import LedgerError
-from mashbill.packing import from_json, reply_key, reply_of, reply_row, request_bytes, to_json
+from mashbill.ledger_sql import chunks, repeated
+from mashbill.ledger_states import TABLES, Ended, Noted, Retry, insert_retries, insert_states, read_retries, read_states
+from mashbill.ledger_texts import SHARED, SharedTexts, unpack
+from mashbill.packing import reply_key, reply_of, reply_row, request_bytes, to_json
 
 __all__ = ["SHARED", "Entry", "Ledger", "reply_key", "request_bytes"]
-
-SHARED = 256
-"""Message parts at least this long are stored once by digest; shorter ones cost less in place."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -54,8 +52,6 @@ CREATE TABLE IF NOT EXISTS texts (id BLOB PRIMARY KEY NOT NULL, body BLOB NOT NU
 
 
 _GET = "SELECT key, reply FROM replies WHERE key IN ("
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +92,9 @@ class Ledger:
             self._writer = self._connect()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._pending: list[_Pending] = []
+        self._noted: list[Noted] = []
         self._flusher: asyncio.Task[None] | None = None
-        self._known_texts: set[bytes] = set()
+        self._texts = SharedTexts()
         self._closed = False
 
     def _connect(self) -> sqlite3.Connection:
@@ -106,7 +103,7 @@ class Ledger:
             connection.execute("PRAGMA journal_mode=WAL")
             # FULL: the commit survives a power cut, not only kill -9; group commit makes the sync cheap.
             connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_TABLES)
+            connection.executescript(_TABLES + TABLES)
         except BaseException:
             connection.close()
             raise
@@ -130,8 +127,8 @@ class Ledger:
         """The replies stored under these keys; one look for many costs 3 microseconds a key against 13 for each."""
         found = dict[str, Reply]()
         with self._failures("read"):
-            for some in _chunks([bytes.fromhex(key) for key in keys]):
-                for key, packed in self._reader.execute(_repeated(_GET, "?", len(some)) + ")", some):
+            for some in chunks([bytes.fromhex(key) for key in keys]):
+                for key, packed in self._reader.execute(repeated(_GET, "?", len(some)) + ")", some):
                     found[key.hex()] = reply_of(packed, key.hex())
         return found
 
@@ -164,70 +161,80 @@ class Ledger:
     ) -> None:
         """As `put`, without a future: `settled` is called with what stands, or with what went wrong."""
         self._pending.append(_Pending(bytes.fromhex(key), engine, request, draw, reply, settled))
+        self._wake()
+
+    def note(self, ended: Ended) -> asyncio.Future[None]:
+        """Keep how an ask ended that did not end ``ok``; the future resolves once it is on disk."""
+        noted = Noted(ended, asyncio.get_running_loop().create_future())
+        self._noted.append(noted)
+        self._wake()
+        return noted.done
+
+    def _wake(self) -> None:
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._pending:
+        while self._pending or self._noted:
             group, self._pending = self._pending, []
+            notes, self._noted = self._noted, []
             outcomes: Sequence[Reply | Exception]
+            failure: Exception | None = None
             try:
-                outcomes = await loop.run_in_executor(self._thread, self._commit, group)
+                outcomes = await loop.run_in_executor(self._thread, self._commit, group, notes)
             except Exception as error:  # whatever it is, whoever waits for the reply must hear of it
-                outcomes = [error] * len(group)
+                outcomes, failure = [error] * len(group), error
             for item, outcome in zip(group, outcomes, strict=True):
                 item.settled(outcome)
+            for note in notes:
+                note.settle(failure)
 
-    def _commit(self, group: list[_Pending]) -> list[Reply]:
+    def _commit(self, group: list[_Pending], notes: list[Noted]) -> list[Reply]:
         # Packed before and written in few statements: each one lets go of the interpreter and must win it back.
         texts, now = dict[bytes, bytes](), time.time()
         rows = [
-            (one.key, one.engine, self._pack(one.request, texts), one.draw, to_json(reply_row(one.reply)), now)
+            (one.key, one.engine, self._texts.pack(one.request, texts), one.draw, to_json(reply_row(one.reply)), now)
             for one in group
         ]
+        ended = [
+            (one.ended, self._texts.pack(one.ended.request, texts) if one.ended.request else None) for one in notes
+        ]
         standing: list[Reply] = []
+
+        def write() -> None:
+            for some in chunks(list(texts.items())):
+                self._insert("texts", some)
+            for chunk, items in zip(chunks(rows), chunks(group), strict=True):
+                added = self._insert("replies", chunk)
+                standing.extend([one.reply for one in items] if added == len(items) else self._standing(items))
+            if ended:
+                insert_states(self._writer, ended)
+
         with self._failures("write"):
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                for some in _chunks(list(texts.items())):
-                    self._insert("texts", some)
-                for chunk, items in zip(_chunks(rows), _chunks(group), strict=True):
-                    added = self._insert("replies", chunk)
-                    standing += [one.reply for one in items] if added == len(items) else self._standing(items)
-                self._writer.execute("COMMIT")
-            except BaseException:
-                # A full disk may have rolled it back already; there is then nothing left to undo.
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
-        self._known_texts.update(texts)
+            self._transact(write)
+        self._texts.stored(texts)
         return standing
+
+    def _transact(self, write: Callable[[], None]) -> None:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            write()
+            self._writer.execute("COMMIT")
+        except BaseException:
+            # A full disk may have rolled it back already; there is then nothing left to undo.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> int:
         row = f"({','.join('?' * len(rows[0]))})"
-        sql = _repeated(f"INSERT OR IGNORE INTO {table} VALUES ", row, len(rows))
+        sql = repeated(f"INSERT OR IGNORE INTO {table} VALUES ", row, len(rows))
         return self._writer.execute(sql, list(chain.from_iterable(rows))).rowcount
 
     def _standing(self, items: Sequence[_Pending]) -> list[Reply]:
-        stored = dict(self._writer.execute(_repeated(_GET, "?", len(items)) + ")", [one.key for one in items]))
+        stored = dict(self._writer.execute(repeated(_GET, "?", len(items)) + ")", [one.key for one in items]))
         return [reply_of(stored[one.key], one.key.hex()) for one in items]
-
-    def _pack(self, request: Request, texts: dict[bytes, bytes]) -> bytes:
-        messages = [[one.role, [self._shared(part, texts) for part in one.parts]] for one in request.messages]
-        return to_json(
-            {"messages": messages, "sampling": request.sampling, "schema": request.schema, "seed": request.seed}
-        )
-
-    def _shared(self, part: str, texts: dict[bytes, bytes]) -> str:
-        if len(part) < SHARED:
-            # A short part that begins with the mark would be taken for a digest.
-            return "\\" + part if part.startswith(("@", "\\")) else part
-        body = part.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(body, digest_size=16).digest()
-        if digest not in self._known_texts and digest not in texts:
-            texts[digest] = zlib.compress(body, 6)
-        return "@" + digest.hex()
 
     def entry(self, key: str) -> Entry | None:
         """The whole row under a key, with its request restored; None when there is none."""
@@ -237,23 +244,33 @@ class Ledger:
             ).fetchone()
             if row is None:
                 return None
-            return Entry(key, row[0], self._unpack(row[1]), row[2], reply_of(row[3], key), row[4])
+            return Entry(key, row[0], unpack(row[1], self._text), row[2], reply_of(row[3], key), row[4])
 
-    def _unpack(self, packed: bytes) -> Request:
-        fields = from_json(packed)
-        messages = tuple(
-            Message(role, tuple(self._restored(part) for part in parts)) for role, parts in fields["messages"]
-        )
-        sampling = {**fields["sampling"], "stop": tuple(fields["sampling"]["stop"])}
-        return Request(messages=messages, sampling=Sampling(**sampling), schema=fields["schema"], seed=fields["seed"])
+    def _text(self, digest: bytes) -> bytes:
+        return bytes(self._reader.execute("SELECT body FROM texts WHERE id=?", (digest,)).fetchone()[0])
 
-    def _restored(self, part: str) -> str:
-        if part.startswith("\\"):
-            return part[1:]
-        if not part.startswith("@"):
-            return part
-        row = self._reader.execute("SELECT body FROM texts WHERE id=?", (bytes.fromhex(part[1:]),)).fetchone()
-        return zlib.decompress(row[0]).decode("utf-8", "surrogatepass")
+    def states(self, step: str) -> list[Ended]:
+        """How the asks of a stored step ended, by its fingerprint, those alone that did not end ``ok``."""
+        with self._failures("read"):
+            return list(read_states(self._reader, step))
+
+    def unanswered(self, step: str, key: str) -> Request | None:
+        """The request of an ask that ended without a reply."""
+        with self._failures("read"):
+            row = self._reader.execute(
+                "SELECT request FROM states WHERE step=? AND key=?", (step, bytes.fromhex(key))
+            ).fetchone()
+            return None if row is None or row[0] is None else unpack(row[0], self._text)
+
+    def retries(self, base: str) -> dict[str, Retry]:
+        """What a step asks otherwise, by the key of its own request; `base` is its fingerprint without them."""
+        with self._failures("read"):
+            return read_retries(self._reader, base)
+
+    def retry(self, base: str, retries: Mapping[str, Retry]) -> None:
+        """Have a step ask these otherwise from now on; on disk when it returns."""
+        with self._failures("write"):
+            self._thread.submit(self._transact, lambda: insert_retries(self._writer, base, retries)).result()
 
     def count(self) -> int:
         """How many replies are stored."""
@@ -270,17 +287,3 @@ class Ledger:
         self._thread.shutdown(wait=True)
         self._writer.close()
         self._reader.close()
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """In pieces of 64, 16, 4 and 1, so that there are four statements of each kind and SQLite keeps them prepared."""
-    start = 0
-    while start < len(items):
-        size = next(size for size in (64, 16, 4, 1) if size <= len(items) - start)
-        yield items[start : start + size]
-        start += size
-
-
-@functools.cache
-def _repeated(sql: str, values: str, times: int) -> str:
-    return sql + ",".join([values] * times)

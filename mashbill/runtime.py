@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mashbill.asker import Asker, Usage
-from mashbill.errors import OverBudget
+from mashbill.errors import OverBudget, RequestFailed
 from mashbill.progress import Progress, Silent
 from mashbill.store import Counts, Tally
 
 NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed", "not_best"})
 """Reasons that say nothing against a reply: it said what an earlier draw had said, enough was made already, or
 another was better."""
-UNANSWERED = frozenset({OverBudget.state})
+UNANSWERED = frozenset({OverBudget.state, RequestFailed.state})
 """Reasons of what was not even tried: no fault either, and no attempt to measure faults against."""
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mashbill.ask import Ask
+from mashbill.asker import Asker
 from mashbill.errors import MashbillError, StepFailed, StoreError, TooManyRejects
 from mashbill.filter_stack import FilterStack, label_of
+from mashbill.ledger_states import Retry
 from mashbill.partial import ASIDE, lacking_in, partial_digest, partial_identity, partial_sentence, share_parts
 from mashbill.records import Record
 from mashbill.runtime import NO_FAULT, UNANSWERED, RejectPolicy, Runtime
@@ -23,17 +26,28 @@ from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, par
 _COUNTS_KEY = "mashbill.counts"
 
 
+class Place(NamedTuple):
+    """Where a step's rows lie, and what that comes from."""
+
+    path: Path
+    identity: dict[str, Any]
+    fingerprint: str
+    base: str
+    """The fingerprint had nothing been retried or left unanswered, here and before."""
+    retries: Mapping[str, Retry]
+    """By the key of a request of the step, what is asked instead."""
+
+
 class StepRun:
     """What is done so far and how to write the rest; a subclass says how the rows of a part are made."""
 
     by_parts: ClassVar[bool] = True
     """Whether an output part comes from the input part of its number alone, so that a later run can take it over."""
 
-    def __init__(
-        self, step: Step, source: Stored, runtime: Runtime, place: Path, digest: str, policy: RejectPolicy
-    ) -> None:
-        self.step, self.source, self.runtime = step, source, runtime
-        self.place, self.digest, self.policy = place, digest, policy
+    def __init__(self, step: Step, source: Stored, runtime: Runtime, where: Place, policy: RejectPolicy) -> None:
+        self.step, self.source, self.runtime, self.policy = step, source, runtime, policy
+        self.place, self.digest = where.path, where.fingerprint
+        self.base, self.retries = where.base, where.retries
         self.kind = source.kind if isinstance(step, FilterStack | Filter) else step.writes
         if self.kind is Record:
             self.kind = source.kind
@@ -48,6 +62,10 @@ class StepRun:
             self.reuse(index)
         self.runtime.progress.begin(label_of(self.step), self.source.manifest.counts.kept, self.counts.read)
         await self.rest()
+
+    def ask_for(self, asker: Asker, record_id: str) -> Ask:
+        """What a step asks with, on behalf of a record."""
+        return Ask(asker, record_id, self.step.name, self.digest, askers=self.runtime.askers, retries=self.retries)
 
     async def rest(self) -> None:
         """Do the parts that are not in `parts`."""
@@ -135,6 +153,7 @@ class StepRun:
             step=label_of(self.step),
             kind=self.kind.__name__,
             fingerprint=digest,
+            base="" if self.base == digest else self.base,
             identity=identity,
             inputs={self._input_name(): self.source.manifest.fingerprint},
             engine=identity["engine"],

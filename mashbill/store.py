@@ -149,6 +149,8 @@ class Counts(BaseModel):
     """Model replies used, re-asks included."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    states: dict[str, int] = {}
+    """State -> asks that ended in it; ``ok`` is left out (see `mashbill.ask_state`)."""
     noted: dict[str, int] = {}
     """What a step counted besides its rows, by name; see `mashbill.step.PartOutput`."""
 
@@ -160,12 +162,13 @@ class Counts(BaseModel):
     def __add__(self, other: Self) -> Self:
         """Counts of two parts together."""
         plain = {
-            name: getattr(self, name) + getattr(other, name)
-            for name in type(self).model_fields
-            if name not in ("rejected", "noted")
+            name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields if name not in _BY_NAME
         }
-        rejected, noted = _summed(self.rejected, other.rejected), _summed(self.noted, other.noted)
-        return type(self)(rejected=rejected, noted=noted, **plain)
+        named = {name: _summed(getattr(self, name), getattr(other, name)) for name in _BY_NAME}
+        return type(self)(**{**plain, **named})
+
+
+_BY_NAME = ("rejected", "states", "noted")
 
 
 def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
@@ -186,6 +189,7 @@ class Tally:
     completion_tokens: int = 0
     rejects: int = 0
     """The sum of `rejected`."""
+    states: dict[str, int] = field(default_factory=dict)
 
     def add(self, more: Counts | Tally) -> None:
         """Add these."""
@@ -199,6 +203,8 @@ class Tally:
         self.rejects += more.rejects
         for reason, count in more.rejected.items():
             self.rejected[reason] = self.rejected.get(reason, 0) + count
+        for state, count in more.states.items():
+            self.states[state] = self.states.get(state, 0) + count
 
     def counts(self) -> Counts:
         """What it comes to."""
@@ -211,6 +217,7 @@ class Tally:
             asks=self.asks,
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
+            states=dict(sorted(self.states.items())),
         )
 
 
@@ -235,6 +242,9 @@ class Manifest(BaseModel):
     kind: str
     """The record type of its rows."""
     fingerprint: str
+    base: str = ""
+    """The fingerprint it would have had nothing been retried or left unanswered, here and before; empty where that is
+    its own."""
     identity: dict[str, Any]
     """The step's fields and inputs, readable."""
     inputs: dict[str, str] = {}
@@ -246,6 +256,11 @@ class Manifest(BaseModel):
     counts: Counts
     notes: dict[str, Any] = {}
     """A step's own report, e.g. the coverage of entity pairs."""
+
+    @property
+    def whole(self) -> str:
+        """The fingerprint it would have had nothing been retried or left unanswered, here and before."""
+        return self.base or self.fingerprint
 
 
 @dataclass(frozen=True)

@@ -618,7 +618,7 @@ async def test_the_place_of_a_step_depends_on_what_it_is_and_not_on_how_it_runs(
     runtime = runtime_of(tmp_path, ScriptedEngine(refuse), ledger)
     slower = runtime_of(tmp_path, ScriptedEngine(refuse, batch=1, calls=1), ledger, records_in_flight=1)
     another = runtime_of(tmp_path, ScriptedEngine(refuse, name="other"), ledger)
-    place, identity, digest = place_of(Tuned(), source, runtime)
+    place, identity, digest, *_ = place_of(Tuned(), source, runtime)
     assert place == tmp_path / "tuned" / digest
     assert identity["steps"][0]["fields"]["words"] == ["a", "b"]
     assert place_of(Tuned(devices=8), source, slower)[2] == digest
