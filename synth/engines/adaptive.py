@@ -30,6 +30,12 @@ LONGEST_REST = 30.0
 SUSPECT_AFTER = 3
 """Rounds of broken answers in a row before an endpoint that can be reached rests: one bad prompt must not stop it."""
 
+FAILED_LEAST = 50
+"""Requests that may fail on every try, however few are answered: those that no server takes come together when a
+second run asks for them alone."""
+FAILED_SHARE = 0.2
+"""The share of requests that may fail so, beyond those: past it the server is ill, and each one costs all its tries."""
+
 
 class Endpoint:
     """One base URL: what it takes to send there, and how much it takes now."""
@@ -46,6 +52,7 @@ class Endpoint:
         "rest_until",
         "slow_start",
         "token_field",
+        "unreachable",
         "url",
     )
 
@@ -60,6 +67,8 @@ class Endpoint:
         self.busy = 0
         self.failures = 0
         """Rounds that failed since the last success."""
+        self.unreachable = False
+        """Whether the last of them could not even connect."""
         self.rest_until = float("-inf")
         self.marked = float("-inf")
         """When the last signal was acted on; requests older than that tell nothing new."""
@@ -87,6 +96,10 @@ class Pool:
         self.endpoints = tuple(endpoints)
         self.rounds = rounds
         self.last_success = clock()
+        self.answered = 0
+        """Requests answered."""
+        self.failed = 0
+        """Requests that failed on every try while others were answered."""
         self._clock = clock
         self._sleep = sleep
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -131,6 +144,7 @@ class Pool:
     def good(self, endpoint: Endpoint) -> None:
         """The endpoint answered as it should; call before `put`."""
         self.last_success = self._clock()
+        self.answered += 1
         if endpoint.failures:
             logger.info("%s answers again", endpoint.name)
             endpoint.failures = 0
@@ -140,11 +154,11 @@ class Pool:
             step = 1.0 if endpoint.slow_start else 1.0 / endpoint.limit
             endpoint.limit = min(endpoint.limit + step, float(endpoint.ceiling))
 
-    def bad(self, endpoint: Endpoint, fault: Fault, sent: float) -> None:
-        """The endpoint failed a request that was sent then; call before `put`."""
+    def bad(self, endpoint: Endpoint, fault: Fault, sent: float) -> bool:
+        """The endpoint failed a request that was sent then; whether it rests for that. Call before `put`."""
         now = self._clock()
         if fault.kind == "again":
-            return
+            return False
         if fault.kind == "overloaded":
             if fault.wait:
                 self._rest(endpoint, now + fault.wait)
@@ -153,16 +167,26 @@ class Pool:
                 endpoint.slow_start = False
                 endpoint.limit = max(1.0, endpoint.limit / 2)
                 logger.info("%s says %s; %d requests at once now", endpoint.name, fault.what, int(endpoint.limit))
-            return
+            return False
         self._last_fault = fault.what
         if sent <= endpoint.marked:
-            return
-        endpoint.marked = now
+            return False
+        endpoint.marked, endpoint.unreachable = now, fault.kind == "connection"
         endpoint.failures += 1
         if fault.kind == "connection" or endpoint.failures >= SUSPECT_AFTER:
             rest = min(FIRST_REST * 2.0 ** (endpoint.failures - 1), LONGEST_REST)
             logger.warning("%s: %s; rests %.1f s (%d in a row)", endpoint.name, fault.what, rest, endpoint.failures)
             self._rest(endpoint, now + rest)
+            return True
+        return False
+
+    def one_failed(self) -> str:
+        """Count a request that failed on every try while others were answered; what to say when they are too many."""
+        self.failed += 1
+        ended = self.answered + self.failed
+        if self.failed > FAILED_LEAST and self.failed > FAILED_SHARE * ended:
+            return f"{self.failed} of {ended} requests failed on every try, more than {FAILED_SHARE:.0%}"
+        return ""
 
     async def close(self) -> None:
         """Stop the timers of resting endpoints."""
@@ -212,7 +236,8 @@ class Pool:
                 free -= 1
 
     def _dead(self, now: float) -> bool:
-        return all(endpoint.failures >= self.rounds and now < endpoint.rest_until for endpoint in self.endpoints)
+        # One that answers, if only with faults, is given up by the requests that have spent their tries there.
+        return all(one.unreachable and one.failures >= self.rounds and now < one.rest_until for one in self.endpoints)
 
     def _raise_if_dead(self) -> None:
         if self._dead(self._clock()):

@@ -80,6 +80,8 @@ class FakeOpenai:
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         """A fault that never runs out."""
+        self.poison: dict[str, Fault] = {}
+        """Faults that never run out, for requests whose last message holds these words."""
         self.seen: list[dict[str, Any]] = []
         """Bodies of every request, failed ones too."""
         self.busy = 0
@@ -110,6 +112,9 @@ class FakeOpenai:
         self.busy += 1
         self.most_busy = max(self.most_busy, self.busy)
         try:
+            said = str(body["messages"][-1]["content"])
+            if poisoned := [fault for words, fault in self.poison.items() if words in said]:
+                return await poisoned[0](request)
             if self.faults:
                 return await self.faults.popleft()(request)
             if self.always is not None:
