@@ -103,7 +103,7 @@ async def test_past_a_share_of_such_requests_the_server_is_ill(server: FakeOpena
     for one in many[:FAILED_LEAST]:
         with pytest.raises(RequestFailed):
             await engine.answer(one)
-    with pytest.raises(EngineDown, match="51 of .* requests failed on every try, more than 20%"):
+    with pytest.raises(EngineDown, match=r"51 of .* requests failed on every try, more than 20%"):
         await engine.answer(many[FAILED_LEAST])
     await asyncio.gather(*[engine.answer(asking(number)) for number in range(500)])
     with pytest.raises(RequestFailed):  # few, among those that are answered
