@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.batches_cli import batches_app
 from flows.cells_cli import cells
 from flows.dedup_cli import dedup_app
 from flows.exemplars_cli import exemplars_app
@@ -45,6 +46,7 @@ app.add_typer(kg_app, name="kg")
 app.add_typer(judge_app, name="judge")
 app.add_typer(dedup_app, name="dedup")
 app.add_typer(look_app)
+app.add_typer(batches_app)
 app.add_typer(exemplars_app, name="exemplars")
 app.command()(teach)
 app.add_typer(tcia_app, name="tcia")
@@ -105,6 +107,7 @@ def run(
     from contextlib import nullcontext
     from dataclasses import replace
 
+    from flows.batches import under_way
     from flows.kitchen import run_bill
     from flows.progress import RichProgress
     from flows.stored import replies_kept
@@ -120,6 +123,8 @@ def run(
     except Interrupted:
         kept = f"{replies_kept(settings.ledger):,} replies are kept"
         typer.echo(f"stopped: to go on, run the same command again: {kept}", err=True)
+        if left := under_way(settings.root / "batches"):
+            typer.echo(left, err=True)
         raise typer.Exit(130) from None
     typer.echo(outcome.summary)
     if outcome.report is not None:

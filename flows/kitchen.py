@@ -21,7 +21,8 @@ from flows.run_watch import recorded
 from mashbill import logs
 from mashbill.asker import Asker, Usage
 from mashbill.bill import Bill, Stream, read_bill
-from mashbill.engine import Engine
+from mashbill.engine import Engine, records_wanted
+from mashbill.engine_env import engine_root
 from mashbill.errors import Interrupted, StoreError, UserError
 from mashbill.execute import execute
 from mashbill.ingest import ingest
@@ -74,11 +75,13 @@ class Kitchen:
     def runtime(self, step: Step) -> Runtime:
         """How a step runs; an engine is built when a step asks it, and started at the first new ask."""
         askers = {role: asker for role in step.engines() if (asker := self._asker(role)) is not None}
+        asker = self._asker("") if step.asks else None
+        asked = [one.engine for one in (asker, *askers.values()) if one is not None]
         return Runtime(
             root=self.root,
-            asker=self._asker("") if step.asks else None,
+            asker=asker,
             askers=askers,
-            records_in_flight=self.settings.records_in_flight,
+            records_in_flight=max([self.settings.records_in_flight, *map(records_wanted, asked)]),
             progress=self.progress,
         )
 
@@ -94,7 +97,8 @@ class Kitchen:
 
     def _asker(self, role: str) -> Asker | None:
         if role not in self._askers:
-            engine = self.bill.engine(role)
+            with engine_root(self.root):
+                engine = self.bill.engine(role)
             if engine is None:
                 return None
             self._askers[role] = self._like(engine) or Asker(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from mashbill.ask_state import ENDINGS, AskState
-from mashbill.engine import Engine, Reply, Request, SingleEngine
+from mashbill.engine import Engine, PatientEngine, Reply, Request, SingleEngine
 from mashbill.errors import (
     EngineDown,
     EngineGarbage,
@@ -168,6 +168,8 @@ class Asker:
         self.stopping = True
         while self._queue:
             self._fail(self._queue.popleft(), Interrupted("stopped before it was asked"))
+        if isinstance(self.engine, PatientEngine):
+            self.engine.leave()
 
     def abandon(self) -> None:
         """Wait for nothing more: `close` then ends what is in flight at once."""

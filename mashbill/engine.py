@@ -185,6 +185,25 @@ class SingleEngine(Engine, Protocol):
 
 
 @runtime_checkable
+class PatientEngine(Engine, Protocol):
+    """An engine whose replies may take hours, for many requests at once: a provider's batch endpoint."""
+
+    @property
+    def records_wanted(self) -> int:
+        """Records to drive at once, at least, so that a batch is full; 0 leaves it to the settings."""
+        ...
+
+    def leave(self) -> None:
+        """Wait for nothing more: whoever waits gets `Interrupted`, and what goes on elsewhere is taken up next time."""
+        ...
+
+
+def records_wanted(engine: Engine) -> int:
+    """Records that an engine wants driven at once, at least; 0 where it does not mind."""
+    return engine.records_wanted if isinstance(engine, PatientEngine) else 0
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Texts to vectors. `identity` enters the fingerprint of what is made with it."""
 

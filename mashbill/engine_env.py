@@ -17,7 +17,9 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from pathlib import Path
 
+_ROOT: ContextVar[str] = ContextVar("root of the run", default="")
 _ROLE: ContextVar[str] = ContextVar("engine role", default="")
 _PREFIX, _BETWEEN = "MASHBILL_", "__"
 _URL = "MASHBILL_ENGINE_URL"
@@ -34,6 +36,16 @@ def engine_role(role: str) -> Iterator[None]:
         _ROLE.reset(token)
 
 
+@contextlib.contextmanager
+def engine_root(root: Path) -> Iterator[None]:
+    """Engines that are built inside the block find this root as ``MASHBILL_ROOT``, wherever it was named."""
+    token = _ROOT.set(str(root))
+    try:
+        yield
+    finally:
+        _ROOT.reset(token)
+
+
 def engine_environ(environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
     """The environment for the engine that is being built.
 
@@ -43,6 +55,8 @@ def engine_environ(environ: Mapping[str, str] | None = None) -> Mapping[str, str
     ('http://b', False)
     """
     env = os.environ if environ is None else environ
+    if root := _ROOT.get():
+        env = {**env, "MASHBILL_ROOT": root}
     role = _ROLE.get()
     if not role:
         return env

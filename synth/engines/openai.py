@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mashbill.engine import Reply, Request, canonical_json
 from mashbill.errors import EngineError, RequestRefused, SettingsError, Unanswered
@@ -24,6 +25,9 @@ from synth.engines.http_post import Poster, Target
 from synth.engines.openai_calls import Calls
 from synth.engines.openai_run import OpenaiRun
 from synth.engines.wire import RESERVED
+
+if TYPE_CHECKING:
+    from synth.engines.batch_mode import Batches
 
 _SECRET = re.compile(
     r"api[_-]?key|authorization|secret|password|credential|(access|auth)[_-]?token|bearer", re.IGNORECASE
@@ -42,7 +46,7 @@ class Openai:
     extra: Mapping[str, object] = field(default_factory=dict)
     """More body fields that change the answer: ``{"chat_template_kwargs": {"enable_thinking": false}}``."""
     run: OpenaiRun = field(default_factory=OpenaiRun.from_env, metadata={"identity": False}, repr=False)
-    _open: list[Calls] = field(default_factory=list, init=False, metadata={"identity": False}, repr=False)
+    _open: list[Calls | Batches] = field(default_factory=list, init=False, metadata={"identity": False}, repr=False)
 
     def __post_init__(self) -> None:
         if taken := sorted(RESERVED & self.extra.keys()):
@@ -67,8 +71,20 @@ class Openai:
 
     @property
     def calls(self) -> int:
-        """As many as all endpoints together may ever have in flight."""
+        """As many as all endpoints together may ever have in flight; with batches, as all of them may hold."""
+        if self.run.batch is not None:
+            return self.run.batch.requests * self.run.batch.under_way
         return max(1, len(self.run.endpoints)) * max(1, self.run.concurrency)
+
+    @property
+    def batched(self) -> bool:
+        """Whether requests go to the provider's batch endpoint, at its price."""
+        return self.run.batch is not None
+
+    @property
+    def records_wanted(self) -> int:
+        """Records to drive at once, at least, so that batches are full; 0 leaves that to the settings."""
+        return self.run.batch.requests if self.run.batch is not None else 0
 
     async def start(self) -> None:
         """Check the settings and open the connection pool.
@@ -76,7 +92,11 @@ class Openai:
         Raises:
             SettingsError: when no endpoint is set, or one is no URL.
         """
-        if not self._open:
+        if not self._open and self.run.batch is not None:
+            from synth.engines.batch_mode import Batches
+
+            self._open.append(Batches(self.model, self.extra, self.run, self.identity))
+        elif not self._open:
             endpoints = self.run.open()
             pool = Pool(endpoints, rounds=self.run.tries, clock=self.run.clock, sleep=self.run.sleep)
             targets = {endpoint: Target(endpoint.url, endpoint.headers, endpoint.proxy) for endpoint in endpoints}
@@ -86,6 +106,14 @@ class Openai:
         """Close every connection."""
         while self._open:
             await self._open.pop().close()
+
+    def leave(self) -> None:
+        """Let go of what may take hours: batches under way go on, and the next run takes them up.
+
+        Requests that are answered one by one end by themselves, and are waited for.
+        """
+        for opened in self._open:
+            opened.leave()
 
     async def answer(self, request: Request) -> Reply:
         """Answer one request in place, with no task, queue or iterator between."""
@@ -140,7 +168,7 @@ class _Ends:
 
 
 async def _indexed(
-    opened: Calls, slots: asyncio.Semaphore, ends: _Ends, index: int, request: Request
+    opened: Calls | Batches, slots: asyncio.Semaphore, ends: _Ends, index: int, request: Request
 ) -> tuple[int, Reply] | None:
     async with slots:
         if ends.of_all:

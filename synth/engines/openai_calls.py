@@ -48,6 +48,9 @@ class Calls:
         await self.pool.close()
         await self.poster.close()
 
+    def leave(self) -> None:
+        """Nothing is left behind: what is in flight is answered soon, and is waited for."""
+
     async def answer(self, request: Request) -> Reply:
         """One request through faults to its reply.
 

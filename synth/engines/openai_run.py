@@ -21,6 +21,7 @@ from yarl import URL
 from mashbill.engine_env import engine_environ
 from mashbill.errors import SettingsError
 from synth.engines.adaptive import Endpoint
+from synth.engines.batch_run import BatchRun
 
 URL_VARIABLE: Final = "MASHBILL_ENGINE_URL"
 
@@ -63,6 +64,8 @@ class OpenaiRun:
     """Tries of one request before the run stops; being told to slow down does not count as one."""
     patience: float = 900.0
     """Seconds to be told to slow down without one success before the run stops; also the longest Retry-After."""
+    batch: BatchRun | None = None
+    """How the provider's batch endpoint is used; None sends each request by itself."""
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
@@ -88,6 +91,7 @@ class OpenaiRun:
             timeout=_number(env, "MASHBILL_ENGINE_TIMEOUT", cls.timeout, least=0.001),
             tries=int(_number(env, "MASHBILL_ENGINE_TRIES", cls.tries, least=1)),
             patience=_number(env, "MASHBILL_ENGINE_PATIENCE", cls.patience, least=0),
+            batch=BatchRun.from_env(env),
         )
 
     def secrets(self) -> tuple[str, ...]:

@@ -70,6 +70,21 @@ async def openai(_: Path) -> AsyncIterator[Engine]:
 
 
 @asynccontextmanager
+async def openai_batches(place: Path) -> AsyncIterator[Engine]:
+    """The openai engine at a provider's batch endpoint."""
+    from synth.engines.batch_run import BatchRun
+    from synth.engines.openai import Openai
+    from synth.engines.openai_run import OpenaiRun, Secret
+    from tests.support.fake_batches import FakeBatches
+
+    async with FakeBatches(key="k", context=CONTEXT) as server:
+        how = BatchRun(folder=place / "batches", poll=0.01, linger=0.001)
+        run = OpenaiRun(endpoints=(server.url,), keys=(Secret("k"),), batch=how)
+        async with started(Openai(model="fake", revision="1", run=run)) as engine:
+            yield engine
+
+
+@asynccontextmanager
 async def transformers(place: Path) -> AsyncIterator[Engine]:
     """The transformers engine with random weights."""
     from synth.engines.transformers import Transformers

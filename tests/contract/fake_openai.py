@@ -93,6 +93,7 @@ class FakeOpenai:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 28)
         app.router.add_post("/v1/chat/completions", self._chat)
+        self.add_routes(app)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -100,6 +101,9 @@ class FakeOpenai:
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}/v1"
         return self
+
+    def add_routes(self, app: web.Application) -> None:
+        """What a subclass serves besides."""
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -21,12 +21,12 @@ from pydantic import BaseModel, ConfigDict
 
 from mashbill.engine import Engine, Reply, Request, Sampling, SingleEngine, canonical_json, system, user
 from mashbill.errors import EngineRefused
-from tests.contract.engines_under_test import openai, scripted, transformers, vllm
+from tests.contract.engines_under_test import openai, openai_batches, scripted, transformers, vllm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Under = Callable[[Path], AbstractAsyncContextManager[Engine]]
-ENGINES: tuple[Under, ...] = (scripted, openai, transformers, vllm)
+ENGINES: tuple[Under, ...] = (scripted, openai, openai_batches, transformers, vllm)
 GREEDY = Sampling(max_tokens=12, temperature=0.0)
 ASK = Request(messages=(user("Name three things a barge carries."),), sampling=GREEDY)
 
