@@ -338,7 +338,7 @@ class Batches:
         if self._collector is None:
             self._collector = self._begin(self._collect())
 
-    def _settle(self, asked: Asked, outcome: Reply | EngineError) -> None:
+    def _settle(self, asked: Asked, outcome: Reply | EngineError | RequestFailed) -> None:
         self._served = self._served or isinstance(outcome, Reply)
         self._asked.pop(asked.key, None)
         asked.settle(outcome)
