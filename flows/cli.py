@@ -25,6 +25,7 @@ from flows.exits import Exits
 from flows.judge_cli import judge_app
 from flows.kg_cli import kg_app
 from flows.look_cli import look_app
+from flows.status_cli import status
 from flows.student_cli import seen, student_app
 from flows.tcia_cli import tcia_app
 from flows.teach_cli import teach
@@ -49,6 +50,7 @@ app.add_typer(look_app)
 app.add_typer(batches_app)
 app.add_typer(exemplars_app, name="exemplars")
 app.command()(teach)
+app.command()(status)
 app.add_typer(tcia_app, name="tcia")
 app.add_typer(student_app, name="student")
 app.command()(seen)

@@ -217,6 +217,7 @@ class Kitchen:
         )
         folder = await asyncio.to_thread(publish_with_card, plan, streams, self.root)
         self.run.release = str(folder)
+        logs.logger("run").info("release %s stands in %s", self.bill.name, folder)
         return folder
 
 

@@ -36,6 +36,8 @@ class StepNow:
     total: int
     """Input records, or optimiser steps."""
     done: int = 0
+    before: int = 0
+    """Of those done, what an earlier run did."""
     kept: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     """Reason -> rows."""

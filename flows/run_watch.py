@@ -21,7 +21,7 @@ from flows.run_log import FOLDER, scrubbed
 from flows.run_record import Run, StepNow
 from mashbill import logs
 from mashbill.asker import Usage
-from mashbill.errors import Interrupted, StoreError
+from mashbill.errors import Interrupted, MashbillError, StoreError
 from mashbill.store import Counts, Stored
 
 EVERY = 1.0
@@ -31,7 +31,7 @@ WINDOW = 10
 LONGEST_ERROR = 600
 """Characters of an error kept; the whole of it was on the terminal."""
 
-log = logs.logger("run")
+log, step_log = logs.logger("run"), logs.logger("step")
 
 
 class RunRecord:
@@ -48,7 +48,8 @@ class RunRecord:
 
     def begin(self, step: str, records: int, done: int) -> None:
         """A step starts."""
-        self.run.step = StepNow(name=step, total=records, done=done, began=self._clock())
+        step_log.info("begins with %d records, %d of them done before", records, done, extra={"step": step})
+        self.run.step = StepNow(name=step, total=records, done=done, before=done, began=self._clock())
         self.write()
 
     def advance(self, step: str, counts: Counts, usage: Usage) -> None:
@@ -63,7 +64,16 @@ class RunRecord:
     def end(self, step: str, stored: Stored, *, reused: bool) -> None:
         """The step is finished."""
         self.run.steps += 1
-        for reason, count in stored.manifest.counts.rejected.items():
+        counts = stored.manifest.counts
+        step_log.info(
+            "%s: %d records read, %d rows kept, %d rejected",
+            "was done before" if reused else "ends",
+            counts.read,
+            counts.kept,
+            counts.rejects,
+            extra={"step": step},
+        )
+        for reason, count in counts.rejected.items():
             self.run.rejected[reason] = self.run.rejected.get(reason, 0) + count
         if self.run.step is not None and self.run.step.name == step:
             self.run.step = None
@@ -74,9 +84,10 @@ class RunRecord:
         """One optimiser step."""
         name, done, total = str(event.get("name") or "train"), int(str(event["step"])), int(str(event["steps"]))
         if self.run.step is None or self.run.step.name != name:
-            self.run.step = StepNow(name=name, total=total, done=done, began=self._clock())
+            self.run.step = StepNow(name=name, total=total, done=done, before=done - 1, began=self._clock())
         self.run.step.done = done
         if self._due() or done == total:
+            step_log.debug("step %d of %d", done, total, extra={"step": name})
             self.write()
 
     def close(self, state: str, error: str = "") -> None:
@@ -134,8 +145,9 @@ def recorded(root: Path, run: Run, file: Path) -> Iterator[RunRecord]:
 
 def logged(error: BaseException) -> str:
     """An error in one line that may be kept: without texts of prompts or replies, and without credentials."""
-    said = str(getattr(error, "logged", "") or error)
-    return f"{type(error).__name__}: {' '.join(scrubbed(said).split())}"[:LONGEST_ERROR]
+    if isinstance(error, MashbillError):
+        return scrubbed(error.for_log())[:LONGEST_ERROR]
+    return type(error).__name__  # a bug: nobody has looked at what its message quotes
 
 
 @contextlib.contextmanager

@@ -14,12 +14,14 @@ that does not have the asked shape is asked for again, with the error, a bounded
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
+from mashbill import logs
 from mashbill.ask_state import ENDINGS, AskState, state_of_ending, state_of_text
 from mashbill.asker import Asker, Usage
 from mashbill.engine import Message, Reply, Request, Sampling, assistant, sampling_json, user
@@ -31,6 +33,8 @@ from mashbill.shape import NotTheShape, parse_reply, schema_json
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+
+log = logs.logger("ask")
 
 TRIES = 3
 """Asks for one shaped reply, the first included. Most that parse do so by the second; past three a teacher repeats."""
@@ -210,6 +214,7 @@ class Ask:
                 way.times = retry.times
                 asked, key = self._seeded(way, replace(request, sampling=retry.sampling), attempt)
         asker = way.asker
+        logs.WHERE.set((self.step, self.record_id))
         try:
             reply, replayed = await asker.reply(key, asked, way.draw)
         except ENDINGS as ending:
@@ -244,6 +249,9 @@ class Ask:
         if state is not AskState.OK:
             self.usage.ended(state)
             way.asker.usage.ended(state)
+            # Never the detail: it may quote the reply.
+            level = logging.WARNING if state is AskState.PROVIDER_ERROR else logging.DEBUG
+            log.log(level, "the ask ended as %s", state.value, extra={"ask": key})
         await way.asker.ledger.note(
             Ended(
                 key=key,

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
+from mashbill import logs
 from mashbill.ask_state import ENDINGS, AskState
 from mashbill.engine import Engine, PatientEngine, Reply, Request, SingleEngine
 from mashbill.errors import (
@@ -25,6 +26,8 @@ from mashbill.errors import (
     SettingsError,
 )
 from mashbill.ledger import Ledger
+
+log = logs.logger("engine")
 
 SETTLE = 64
 """Turns of the event loop to wait for more asks before sending a batch that is not full."""
@@ -86,6 +89,8 @@ class _Waiting:
     request: Request
     draw: int
     askers: list[asyncio.Future[tuple[Reply, bool]]]
+    where: tuple[str, str]
+    """Step and record of whoever asked first, for what is logged while it is answered."""
 
     def settle(self, outcome: Reply | BaseException, replayed: bool = False) -> None:
         """Tell everybody. The first has paid for it, unless it is replayed; the others share it."""
@@ -179,7 +184,7 @@ class Asker:
         """The reply to a request and whether it came from the ledger; paid for once, however often it is asked."""
         waiting = self._inflight.get(key)
         if waiting is None:
-            waiting = self._inflight[key] = _Waiting(key, request, draw, [])
+            waiting = self._inflight[key] = _Waiting(key, request, draw, [], logs.WHERE.get())
             if not self._asked:
                 asyncio.get_running_loop().call_soon(self._look_up)
             self._asked.append(waiting)
@@ -264,8 +269,11 @@ class Asker:
                     self._end(batch, Interrupted("the run was cancelled"))
                     raise
                 except Exception as error:
-                    self._failure = _as_ours(error, self.identity)
-                    self._end([*batch, *self._queue], self._failure)
+                    failure = _as_ours(error, self.identity)
+                    if self._failure is None:  # every call under way ends the same way
+                        log.error("%s", failure.for_log())
+                    self._failure = failure
+                    self._end([*batch, *self._queue], failure)
                     self._queue.clear()
 
     async def _settle(self) -> None:
@@ -277,6 +285,8 @@ class Asker:
             await asyncio.sleep(0)
 
     async def _send_one(self, engine: SingleEngine, waiting: _Waiting) -> None:
+        logs.WHERE.set(waiting.where)
+        logs.ASK.set(waiting.key)
         try:
             reply = await engine.answer(waiting.request)
         except ENDINGS as ending:
@@ -286,6 +296,8 @@ class Asker:
 
     async def _send(self, batch: list[_Waiting]) -> None:
         answered: set[int] = set()
+        # The requests of a batch may be of many records, hardly ever of several steps.
+        logs.WHERE.set((batch[0].where[0], ""))
         replies = self.engine.complete([waiting.request for waiting in batch])
         try:
             while True:

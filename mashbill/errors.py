@@ -49,6 +49,15 @@ class MashbillError(Exception):
     logged: str = ""
     """What a log may keep of it, where its message quotes a prompt, a reply or a text; empty keeps the message."""
 
+    def for_log(self) -> str:
+        r"""Its type with what a log may keep: of a message of several lines the first, since the end of a log follows.
+
+        >>> EngineDown("the server ended; its log ends:\nprompt: Who was Ora Venn?").for_log()
+        'EngineDown: the server ended; its log ends:'
+        """
+        said = (self.logged or str(self)).strip().splitlines()
+        return f"{type(self).__name__}: {said[0] if said else ''}"
+
 
 class UserError(MashbillError):
     """Something the user can mend; shown without a traceback."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from mashbill import logs
 from mashbill.dataset_generator_run import DatasetGeneratorRun
 from mashbill.errors import StepFailed
 from mashbill.filter_stack import FilterStack, label_of
@@ -109,8 +110,12 @@ async def execute(step: Step, source: Stored, runtime: Runtime, policy: RejectPo
         run.check(stored.manifest.counts)  # the policy is no identity: it may be stricter now than when these were made
         runtime.progress.end(label_of(step), stored, reused=True)
         return stored
-    await run.all_parts()
-    return run.finish(where.identity)
+    token = logs.WHERE.set((label_of(step), ""))
+    try:
+        await run.all_parts()
+        return run.finish(where.identity)
+    finally:
+        logs.WHERE.reset(token)
 
 
 def _run_for(step: Step) -> type[StepRun]:

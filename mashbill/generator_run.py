@@ -7,6 +7,7 @@ record is done.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from mashbill import logs
 from mashbill.ask import Ask
 from mashbill.errors import BadReply, Interrupted, MashbillError, StepFailed, TooManyRejects, Unanswered
 from mashbill.filter_stack import label_of
@@ -24,6 +26,8 @@ from mashbill.records import Record, Reject, from_table, to_row, to_table
 from mashbill.step import Generator, PartOutput, unanswered
 from mashbill.step_run import StepRun
 from mashbill.store import Tally, write_parquet
+
+log = logs.logger("step")
 
 TOLD_EVERY = 0.1
 """Seconds between two words to the watcher: terminals show four a second, and a word costs more than a record."""
@@ -154,6 +158,10 @@ class GeneratorRun(StepRun):
         rejects = tuple(reject_of(bad, record, step.name) for bad in outcomes if isinstance(bad, BadReply))
         if not outcomes:
             rejects = (reject_of(BadReply("nothing_made", "the step returned no row"), record, step.name),)
+        if rejects and log.isEnabledFor(logging.DEBUG):
+            where = {"step": step.name, "record": record.id}
+            for reject in rejects:  # never the detail: it may quote the reply
+                log.debug("rejected: %s", reject.reason, extra={**where, "ask": "".join(reject.made.asks[-1:])})
         tally = Tally(
             read=1,
             attempts=len(rows) + len(rejects),

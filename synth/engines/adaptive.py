@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from yarl import URL
 
+from mashbill import logs
 from mashbill.errors import EngineDown
 from synth.engines.wire import Fault
 
-logger = logging.getLogger(__name__)
+logger = logs.logger("engine")
 
 FIRST_REST = 0.5
 LONGEST_REST = 30.0

@@ -7,6 +7,7 @@ this request alone; eight times a 500 and no answer to anybody -> `EngineDown`, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -16,12 +17,15 @@ from dataclasses import dataclass, field, replace
 
 import aiohttp
 
+from mashbill import logs
 from mashbill.engine import Reply, Request, user
 from mashbill.errors import EngineDown, EngineError, EngineGarbage, EngineRefused, RequestFailed
 from synth.engines.adaptive import Endpoint, Pool
 from synth.engines.http_post import Answer, Poster, Target
 from synth.engines.openai_run import OpenaiRun
 from synth.engines.wire import Fault, decode, encode, retry_after, said
+
+log = logs.logger("engine")
 
 _MOMENTARY = frozenset((408, 409, 425))
 _OVERLOADED = frozenset((429, 503))
@@ -77,6 +81,8 @@ class Calls:
                     raise await self._given_up(endpoint, request, result, tries, served)
                 # A connection that fails makes the endpoint rest: the pool waits, for all requests at once.
                 pause = None if result.kind == "connection" else _pause(tries, request)
+            level = logging.INFO if result.kind == "overloaded" else logging.WARNING
+            log.log(level, "%s: %s; tried %d times, to be tried again", endpoint.name, result.what, tries + turned_away)
             if pause is not None and not self.pool.another(endpoint):
                 await self.run.sleep(pause)
 
@@ -143,7 +149,9 @@ class Calls:
         }.get(status, "check MASHBILL_ENGINE_URL")
         # Never `RequestRefused`: what a server takes is its settings' doing, and they are no identity of the rows. A
         # refusal kept as a reject row would outlive the limit that caused it.
-        return EngineRefused(f"{start}: {message or 'no message'}; {todo}")
+        refused = EngineRefused(f"{start}: {message or 'no message'}; {todo}")
+        refused.logged = f"{start}; {todo}"  # a server's own message may quote the prompt
+        return refused
 
     def _check_patience(self, endpoint: Endpoint, fault: Fault, first: float) -> None:
         waited = self.run.clock() - max(first, self.pool.last_success)

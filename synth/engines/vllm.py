@@ -10,14 +10,13 @@ engine's transport. A server of your own is just a URL: use `openai`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from mashbill import embedded
+from mashbill import embedded, logs
 from mashbill.engine import Reply, Request
 from mashbill.errors import EngineDown, SettingsError
 from synth.engines.openai import Openai
@@ -25,7 +24,7 @@ from synth.engines.openai_run import OpenaiRun
 from synth.engines.transformers import directory_digest
 from synth.engines.vllm_server import VllmRun, VllmServer
 
-logger = logging.getLogger(__name__)
+logger = logs.logger("engine")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

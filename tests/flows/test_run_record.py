@@ -203,4 +203,5 @@ def test_an_error_is_kept_without_what_it_quotes() -> None:
     error = LedgerError("has no reply to a request that ends in 'Retell the will of Ora Venn'")
     error.logged = "has no reply to ask 77ab"
     assert logged(error) == "LedgerError: has no reply to ask 77ab"
-    assert logged(SettingsError("http://ora:venn@host/v1 is\nno URL")) == "SettingsError: http://***@host/v1 is no URL"
+    assert logged(SettingsError("http://ora:venn@host/v1: no URL\nOra")) == "SettingsError: http://***@host/v1: no URL"
+    assert logged(KeyError("Ora Venn")) == "KeyError"
