@@ -20,8 +20,11 @@ import pyarrow.parquet as pq
 from flows.kitchen import Kitchen, Outcome
 from flows.training_section import Training, read_hardware, read_training
 from mashbill.errors import BillError, Interrupted
+from mashbill.settings import Settings
 from mashbill.store import Stored
 from train.distill_spec import Distill, TeacherSpec, Teaching
+from train.earlier_columns import with_earlier
+from train.recipe import StudentSpec
 from train.render import columns_of, token_tables
 from train.teacher_store import (
     Scores,
@@ -45,13 +48,16 @@ _WITNESS = 64
 """Entries that fidelity is measured with, whatever the arm learned from."""
 
 
-def scorer_of(spec: Distill, training: Training, kitchen: Kitchen) -> Callable[[], Scores]:
-    """What loads the teacher, or speaks to the server, when something is to be scored."""
+def scorer_of(spec: Distill, student: StudentSpec, settings: Settings, context: int) -> Callable[[], Scores]:
+    """What loads the teacher, or speaks to the server, when something is to be scored.
+
+    `context` is the longest position a teacher from scratch is told of.
+    """
 
     def make() -> Scores:
         from train.student import student_tokenizer
 
-        tokenizer = student_tokenizer(training.student)
+        tokenizer = student_tokenizer(student)
         if spec.teacher.endpoint:
             from train.served_teacher import ServedTeacher
 
@@ -63,10 +69,9 @@ def scorer_of(spec: Distill, training: Training, kitchen: Kitchen) -> Callable[[
         from train.teaching import frozen_teacher
         from train.world import World
 
-        hardware = read_hardware(kitchen.settings)
+        hardware = read_hardware(settings)
         device = pick_device(hardware, World())
-        context = next(iter(training.plans.values())).sequence_length
-        taught = Teaching(spec, training.student, {})
+        taught = Teaching(spec, student, {})
         teacher = frozen_teacher(taught, tokenizer.identity, hardware, torch.device(device), context=context)
         return TextScorer(teacher, spec, batch_tokens=BATCH_TOKENS, device=device)
 
@@ -85,7 +90,7 @@ def _teach(kitchen: Kitchen, training: Training, spec: Distill, plan_dir: Path) 
     from train.batches import PlanReader  # torch: a finished arm is opened without it
 
     reader = PlanReader(plan_dir)
-    make, folders = scorer_of(spec, training, kitchen), {}
+    make, folders = _scorer(spec, training, kitchen), {}
     loaded: list[Scores] = []
 
     def once() -> Scores:
@@ -104,8 +109,14 @@ def _teach(kitchen: Kitchen, training: Training, spec: Distill, plan_dir: Path) 
                 raise Interrupted(f"stopped while scoring {stream}; it goes on with the next part")
 
         folders[stream] = columns_dir(kitchen.root, stream, wanted)
-        write_columns(folders[stream], texts_of(reader.store, stream), wanted, once, progress=told)
+        scores = with_earlier(kitchen.root, wanted, once)
+        write_columns(folders[stream], texts_of(reader.store, stream), wanted, scores, progress=told)
     return folders
+
+
+def _scorer(spec: Distill, training: Training, kitchen: Kitchen) -> Callable[[], Scores]:
+    context = next(iter(training.plans.values())).sequence_length
+    return scorer_of(spec, training.student, kitchen.settings, context)
 
 
 def witness_of(spec: Distill) -> Distill:
@@ -184,7 +195,7 @@ def _witnessed(kitchen: Kitchen, training: Training, witness: Distill, arm: str,
     digest = fingerprint([tokens_hash(tokens).hex() for _, tokens in texts])
     wanted = described(witness, training.student, stream=digest, tokenizer=tokenizer)
     folder = columns_dir(kitchen.root, "held-out", wanted)
-    write_columns(folder, texts, wanted, scorer_of(witness, training, kitchen))
+    write_columns(folder, texts, wanted, _scorer(witness, training, kitchen))
     signals: dict[bytes, Signal] = {}
     for part in sorted(folder.glob("part-*.parquet")):
         signals |= read_signals(pq.read_table(part))
@@ -230,11 +241,12 @@ async def teach_bill(kitchen: Kitchen) -> Outcome:
     for name in stored:
         plan = await plan_arm(kitchen, release, training, name)
         for stream, folder in (await teach_arm(kitchen, training, name, plan)).items():
-            lines[folder] = f"{stream}: {_said(TeacherManifest.read(folder))}, in {folder}"
+            lines[folder] = f"{stream}: {said_of(TeacherManifest.read(folder))}, in {folder}"
     return Outcome(release, None, "\n".join(lines.values()))
 
 
-def _said(found: TeacherManifest) -> str:
+def said_of(found: TeacherManifest) -> str:
+    """Finished columns in a line."""
     what = f"top {found.k}" if found.k else f"{found.draws} draws"
     windows = f", {found.long_texts:,} texts in windows" if found.long_texts else ""
     return (

@@ -8,13 +8,27 @@ from typing import Any
 import polars as pl
 import pytest
 
+from filters.adjudicate import Adjudicate
 from filters.decontaminate import Decontaminate
+from filters.judge import Judge
+from filters.k_centre import KCentre
+from filters.k_shot import KShot
+from filters.model_score import ModelScore
+from filters.opinion import CHARACTERS
+from filters.proxy_judge import ProxyJudge
+from mashbill.engine import Request, ScriptedEngine
 from mashbill.errors import BillError, ChainError, StepFailed
 from mashbill.filter_stack import apply_filters
+from mashbill.proxy import Judged, fit_proxy
+from mashbill.proxy_file import save_proxy
 from mashbill.records import QA, Document, Instruction, Preference, Rationale, Record, to_table
 from mashbill.registry import available, load
-from mashbill.step import DatasetStep, Filter, chain
+from mashbill.runtime import RejectPolicy
+from mashbill.step import DatasetStep, Filter, Step, chain
+from tests.filters.judging import judged, scripted
 from tests.filters.support import MemoryParts
+from tests.support.kernel import store
+from tests.train.taught_plans import teacher_at
 
 ODD = {
     "empty": "",
@@ -33,7 +47,7 @@ ODD = {
 FIELDS: dict[str, dict[str, Any]] = {"length": {"min_words": 1}}
 """What a step needs to be made at all."""
 NEEDS_MORE = {"k_centre", "k_shot", "model_score"}
-"""Steps that need a model or rows of another kind; their own tests have their odd rows."""
+"""Steps that need a model or rows of another kind: tried below, on rows of the kind they are made for."""
 
 
 def rows_of(kind: type[Record]) -> list[Record]:
@@ -87,6 +101,82 @@ def tried_or_refused(step: Any, kind: type[Record]) -> int | str:
         return tried(step, kind)
     except (ChainError, BillError) as refused:
         return str(refused)
+
+
+def with_a_model(name: str, folder: Path) -> DatasetStep[Any, Any]:
+    if name == "k_shot":
+        (folder / "shots.jsonl").write_text('{"text": "Salt is boiled from brine."}\n', encoding="utf-8")
+        return KShot(shots=str(folder / "shots.jsonl"), keep=6)
+    if name == "k_centre":
+        rows = [
+            Judged(text=f"{label} salt {at}", label=label, source_id=f"{label}{at}")
+            for label in ("no", "yes")
+            for at in range(30)
+        ]
+        save_proxy(fit_proxy(rows), folder / "proxy.json")
+        return KCentre(proxy=str(folder / "proxy.json"), choose=4)
+    return ModelScore(scorer="perplexity", checkpoint=str(teacher_at(folder / "model")), most=1e6)
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS_MORE))
+def test_no_row_is_lost_by_a_step_with_a_model(name: str, tmp_path: Path) -> None:
+    assert tried(with_a_model(name, tmp_path), Document) == len(rows_of(Document))
+
+
+ASKING: dict[str, tuple[type[Record], Step]] = {
+    "judge": (Document, Judge(rubric="knowledge", least={"factuality": 3})),
+    "proxy_judge": (Document, ProxyJudge(instruction="Is it about salt?", sample=30, held_out=0.5, least_kappa=-1.0)),
+    "adjudicate": (QA, Adjudicate(judge="judge")),
+}
+
+
+def long_rows(kind: type[Record]) -> list[Record]:
+    """The odd rows, enough of them that a proxy is fitted, and a text of ten megabytes."""
+    odd = list({row.id: row for row in rows_of(kind)}.values())
+    if kind is QA:
+        odd += [QA.new(question="Salt?", answer=text, options=()) for text in ("yes", "no", "\u200f", "盐")]
+        return [
+            *odd,
+            QA.new(question="salt " * 2_000_000, answer="yes"),
+            QA.new(question="salt " * 2_000_000, answer=""),
+        ]
+    return [*odd, *(Document.new(text=f"salt {at}") for at in range(20)), Document.new(text="salt " * 2_000_000)]
+
+
+def anybody(name: str) -> ScriptedEngine:
+    """A judge that finds salt good, and answers in an odd way to what is long or blank."""
+    if name == "adjudicate":
+        return scripted(lambda said: {"answer": 1 if "yes" in said else 0})
+    marks = {"relevance": 4, "brevity": 4, "factuality": 4} if name == "judge" else {"label": "yes"}
+    low = {key: 1 for key in marks} if name == "judge" else {"label": "no"}
+
+    def rule(said: str) -> Any:
+        return marks if "salt" in said else low if len(said) % 2 else "\x00 no marks"
+
+    return scripted(rule)
+
+
+@pytest.mark.parametrize("name", sorted(ASKING))
+async def test_no_row_is_lost_by_a_step_that_asks(name: str, tmp_path: Path) -> None:
+    kind, step = ASKING[name]
+    rows = long_rows(kind)
+    made = await judged(step, store(tmp_path, rows), anybody(name), policy=RejectPolicy(share=1.0))
+    counts = made.manifest.counts
+    assert (counts.read, counts.kept + counts.rejects) == (len(rows), len(rows))
+    assert counts.kept
+    assert counts.rejects
+
+
+async def test_a_judge_is_shown_the_beginning_of_a_long_text_alone(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def rule(request: Request) -> str:
+        seen.append(sum(len(message.content) for message in request.messages))
+        return '{"reason": "By the rule.", "relevance": 4, "brevity": 4, "factuality": 4}'
+
+    row = Document.new(text="salt " * 10_000_000)
+    await judged(Judge(rubric="knowledge"), store(tmp_path, [row]), ScriptedEngine(rule, name="judge"))
+    assert max(seen) < CHARACTERS + 5000
 
 
 @pytest.mark.parametrize("name", [name for name in steps() if issubclass(load("step", name), Filter)])
