@@ -81,6 +81,8 @@ class Measured:
     """What each source of the ablated arm gave; empty where none is left out."""
     signals: Mapping[str, Mapping[str, SignalFidelity]] = field(default_factory=dict)
     """Teacher -> arm -> how near it came to the teacher's probabilities; empty where no arm has a teacher."""
+    questions: Path | None = None
+    """The file of questions that were asked."""
 
 
 async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
@@ -109,7 +111,17 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
             others = await beside(kitchen, evaluation, models_of(kitchen, arms), evaluations, tuned)
         gains = await ablated(kitchen, release, training, evaluation)
         signals = await signals_of(kitchen, release, training, models_of(kitchen, arms)) if training else {}
-        measured = Measured(ReleaseManifest.read(release), release, arms, evaluations, training, others, gains, signals)
+        measured = Measured(
+            release=ReleaseManifest.read(release),
+            release_dir=release,
+            arms=arms,
+            evaluations=evaluations,
+            training=training,
+            beside=others,
+            gains=gains,
+            signals=signals,
+            questions=None if evaluation is None else evaluation.questions,
+        )
         lines = await asyncio.to_thread(write_report, folder, identity, measured)
     kitchen.run.report = str(folder)
     return folder, lines

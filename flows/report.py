@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.ablation import gains_section
+from flows.cell_section import CELLS, CellScores, cell_scores, cell_table, draw_cells
 from flows.signal_report import signal_json, signal_section
 from flows.training_section import BASE
 from flows.written_report import RELIABILITY, beside_json, beside_section, reliability_chart
@@ -46,10 +47,13 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     Returns:
         The lines to print at the end of a run.
     """
-    benefit = benefit_section(measured)
+    cells = _cells(measured)
+    benefit = benefit_section(measured, cells)
     write_bytes(folder / READABLE, f"# {measured.release.name}: did the data help?\n\n{benefit}\n".encode())
     if measured.evaluations:
         _chart(folder / CHART, measured.evaluations)
+    if cells is not None:
+        draw_cells(cells, folder / CELLS)
     if measured.beside is not None:
         reliability_chart(folder / RELIABILITY, measured.beside.fidelity)
     write_bytes(measured.release_dir / "README.md", render_card(measured.release, benefit).encode())
@@ -59,6 +63,7 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     evaluations = {name: _evaluation_json(one) for name, one in measured.evaluations.items()}
     others = {} if measured.beside is None else beside_json(measured.beside)
     others |= signal_json(measured.signals) if measured.signals else {}
+    others |= {} if cells is None else cells.as_json()
     gains = {"gains": [dataclasses.asdict(one) for one in measured.gains]} if measured.gains else {}
     write_json(
         folder / REPORT,
@@ -102,7 +107,18 @@ def _trained_on(arm: Arm, release: ReleaseManifest) -> TrainedOn:
     )
 
 
-def benefit_section(measured: Measured) -> str:
+def _cells(measured: Measured) -> CellScores | None:
+    """The scores by discipline and difficulty, where questions have both."""
+    if measured.questions is None or not measured.evaluations:
+        return None
+    answered = {name: {row.id: row.correct for row in one.rows} for name, one in measured.evaluations.items()}
+    written = {} if measured.beside is None else measured.beside.written
+    for name, result in written.items():
+        answered[name] = {row.id: row.right for row in result.rows if row.draw == -1}
+    return cell_scores(measured.questions, answered)
+
+
+def benefit_section(measured: Measured, cells: CellScores | None = None) -> str:
     """The measurement as Markdown, for the report and the card."""
     parts = []
     if measured.arms:
@@ -121,6 +137,8 @@ def benefit_section(measured: Measured) -> str:
         parts.append(f"Accuracy with 95 % intervals; questions: {first.overall.questions}.{chance}")
         parts.append(table(["arm", *_HEADS], [[name, *_measures(one)] for name, one in measured.evaluations.items()]))
         parts.append(_differences(measured.evaluations))
+    if cells is not None:
+        parts.append(cell_table(cells))
     if measured.beside is not None:
         parts.append(beside_section(measured.beside))
     parts.append(signal_section(measured.signals))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,7 @@ from flows.training_section import BASE, Evaluation, read_hardware, read_student
 from flows.writing_section import Writing, check_apart
 from mashbill.errors import BillError, InputError
 from mashbill.fingerprint import fingerprint
+from mashbill.records import schema_of
 from mashbill.store import Stored, file_digest, write_bytes
 from train.fidelity import Fidelity, fidelity
 from train.identity import student_identity, template_identity
@@ -135,6 +136,15 @@ async def resolved(kitchen: Kitchen, evaluation: Evaluation, held_out: frozenset
     return dataclasses.replace(evaluation, questions=path)
 
 
+_ASKED = ("id", "source_id", "question", "options", "answer", "accepted", "path", "context")
+_CELL = ("discipline", "difficulty")
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A question as it stands in a file, with its cell where the row has one."""
+    return question_of(row).model_dump() | {name: row[name] for name in _CELL if row.get(name)}
+
+
 def held_out_questions(root: Path, stored: Stored, held_out: frozenset[str]) -> Path:
     """The rows of a question stream whose source documents were held out, as a file of questions.
 
@@ -143,12 +153,12 @@ def held_out_questions(root: Path, stored: Stored, held_out: frozenset[str]) -> 
     Raises:
         BillError: when there is none.
     """
-    manifest = stored.manifest
+    manifest, names = stored.manifest, schema_of(stored.kind).names
     lines = []
     for index in range(len(stored)):
-        table = stored.table(index, ["id", "source_id", "question", "options", "answer", "accepted", "path", "context"])
+        table = stored.table(index, [*_ASKED, *(one for one in _CELL if one in names)])
         kept = table.filter(pc.is_in(table.column("source_id"), pa.array(sorted(held_out), pa.string())))
-        lines += [json.dumps(question_of(row).model_dump(), ensure_ascii=False) for row in kept.to_pylist()]
+        lines += [json.dumps(_line(row), ensure_ascii=False) for row in kept.to_pylist()]
     if not lines:
         raise BillError(
             f"evaluate.questions: no row of {manifest.step} comes from a held-out source document; raise "
