@@ -71,7 +71,7 @@ def teach(
     settings = settings_of(root)
     if bool(student) != bool(teacher):
         raise BillError("a dataset is scored with both --student and --teacher; a bill says both itself")
-    signal = {"encoding": encoding, "k": k, "draws": draws, "temperature": temperature}
+    signal: dict[str, str | int | float] = {"encoding": encoding, "k": k, "draws": draws, "temperature": temperature}
     try:
         with nullcontext(Silent()) if quiet else RichProgress() as progress:
             if teacher:
