@@ -25,6 +25,7 @@ from flows.exits import Exits
 from flows.judge_cli import judge_app
 from flows.kg_cli import kg_app
 from flows.look_cli import look_app
+from flows.refresh_cli import refresh
 from flows.status_cli import status
 from flows.student_cli import seen, student_app
 from flows.tcia_cli import tcia_app
@@ -55,6 +56,7 @@ app.add_typer(tcia_app, name="tcia")
 app.add_typer(student_app, name="student")
 app.command()(seen)
 app.command("cells")(cells)
+app.command()(refresh)
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
 Root = Annotated[

@@ -23,7 +23,7 @@ from mashbill.asker import Asker, Usage
 from mashbill.bill import Bill, Stream, read_bill
 from mashbill.engine import Engine, records_wanted
 from mashbill.engine_env import engine_root
-from mashbill.errors import Interrupted, StoreError, UserError
+from mashbill.errors import Interrupted, NothingLeft, UserError
 from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.join import join
@@ -59,6 +59,10 @@ class Kitchen:
     stopping: bool = False
     offline: bool = False
     """Ask nobody: every reply comes from the ledger."""
+    given: dict[str, Stored] = field(default_factory=dict)
+    """Sources, by name, that are not read but taken from here: a refresh has read what is new of them."""
+    may_be_empty: bool = False
+    """Whether a stream may come to no row: it ends there then, and streams that take it go on without it."""
     _askers: dict[str, Asker] = field(default_factory=dict)
     """By role; the main engine's under "". Roles whose engines are the same share one."""
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
@@ -149,6 +153,8 @@ class Kitchen:
     async def source(self, name: str) -> Stored:
         """A source's stored records."""
         self.check()
+        if name in self.given:
+            return self.given[name]
         if (name, -1) not in self._stored:
             source, path = self.bill.sources[name], self.bill.source_path(name)
             # A source reads files only: it must not wait for an engine to be built.
@@ -163,6 +169,8 @@ class Kitchen:
             return await self._origin(stream)
         if (stream.name, index) not in self._stored:
             before = await self.step(stream, index - 1)
+            if self.may_be_empty and not before.manifest.counts.kept:
+                return before
             self._refuse_nothing(stream, before)
             step = stream.steps[index]
             done = await execute(step, before, self.runtime(step), stream.rejects)
@@ -174,6 +182,8 @@ class Kitchen:
         inputs = [
             await (self.source(name) if name in self.bill.sources else self.stream(name)) for name in stream.origins
         ]
+        if self.may_be_empty:
+            inputs = [one for one in inputs if one.manifest.counts.kept] or inputs[:1]
         if len(inputs) == 1:
             return inputs[0]
         if stream.name not in self._joined:
@@ -185,7 +195,8 @@ class Kitchen:
         """A stream's curated rows."""
         stream = self.bill.streams[name]
         curated = await self.step(stream, len(stream.steps) - 1)
-        self._refuse_nothing(stream, curated)
+        if not self.may_be_empty:
+            self._refuse_nothing(stream, curated)
         return curated
 
     async def synthesized(self, name: str) -> Stored:
@@ -196,7 +207,7 @@ class Kitchen:
     def _refuse_nothing(self, stream: Stream, stored: Stored) -> None:
         if not stored.manifest.counts.kept:
             reasons = ", ".join(f"{reason} {n}" for reason, n in stored.manifest.counts.rejected.items())
-            raise StoreError(
+            raise NothingLeft(
                 f"stream {stream.name}: {stored.manifest.step} left no row ({reasons or 'it was given none'}); read "
                 f"them with `mashbill rejects {stored.path}`, then loosen that step in {self.bill.path}"
             )
@@ -205,20 +216,24 @@ class Kitchen:
         """The published dataset of the bill."""
         streams = {name: await self.stream(name) for name in self.bill.released}
         self.check()
-        plan = ReleasePlan(
-            name=self.bill.name,
-            version=self.bill.version,
-            description=self.bill.description,
-            license=self.bill.license,
-            language=self.bill.language,
-            seed=self.bill.seed,
-            shares=dict(self.bill.released),
-            splits=dict(self.bill.release.splits),
-        )
-        folder = await asyncio.to_thread(publish_with_card, plan, streams, self.root)
+        folder = await asyncio.to_thread(publish_with_card, plan_of(self.bill), streams, self.root)
         self.run.release = str(folder)
         logs.logger("run").info("release %s stands in %s", self.bill.name, folder)
         return folder
+
+
+def plan_of(bill: Bill) -> ReleasePlan:
+    """What a bill publishes."""
+    return ReleasePlan(
+        name=bill.name,
+        version=bill.version,
+        description=bill.description,
+        license=bill.license,
+        language=bill.language,
+        seed=bill.seed,
+        shares=dict(bill.released),
+        splits=dict(bill.release.splits),
+    )
 
 
 def synthesis_steps(stream: Stream) -> int:
@@ -341,7 +356,8 @@ def released_line(folder: Path) -> str:
 
     release = ReleaseManifest.read(folder)
     splits = ", ".join(f"{name} {split.rows:,}" for name, split in release.splits.items())
-    return f"{release.name} {release.version}: {release.rows:,} rows ({splits}) in {folder}"
+    name = release.name if release.refreshed else f"{release.name} {release.version}"
+    return f"{name}: {release.rows:,} rows ({splits}) in {folder}"
 
 
 def run_bill(

@@ -59,7 +59,7 @@ class Thing:
         return sorted(self.path.glob("part-*.parquet"))
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.fingerprint[:12]}"
+        return f"{self.name}/{self.fingerprint[:12]}" if self.fingerprint else self.name
 
 
 def steps(root: Path) -> list[Thing]:
@@ -79,8 +79,9 @@ def _looks_like_a_step(place: Path) -> bool:
 
 
 def releases(root: Path) -> list[Thing]:
-    """Releases, the oldest first."""
-    return _under("release", root / "releases")
+    """Releases, the oldest first; one with a date is a folder ``name@date`` of its own."""
+    dated = [Thing("release", one, one.name, "") for one in _folders(root / "releases") if "@" in one.name]
+    return sorted([*_under("release", root / "releases"), *dated], key=lambda one: (one.written, one.name))
 
 
 def reports(root: Path) -> list[Thing]:
@@ -101,7 +102,12 @@ def _is_student(place: Path) -> bool:
 
 
 def _under(sort: Sort, place: Path) -> list[Thing]:
-    found = [Thing(sort, one, folder.name, one.name) for folder in _folders(place) for one in _folders(folder)]
+    found = [
+        Thing(sort, one, folder.name, one.name)
+        for folder in _folders(place)
+        if "@" not in folder.name
+        for one in _folders(folder)
+    ]
     return sorted(found, key=lambda one: (one.written, one.name))
 
 

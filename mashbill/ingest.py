@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -31,17 +31,21 @@ HARMLESS = frozenset({"empty", "unknown_kind"})
 """Reasons that never stop a run: nothing is lost with an empty piece, and a folder of texts may hold pictures."""
 
 
-def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
+def ingest(source: Source[Any], root: Path, runtime: Runtime, only: Collection[str] | None = None) -> Stored:
     """The stored records of a source whose files lie under `root`; read again only when a file changed.
+
+    With `only`, no other files are read than those it names, and they may hold no record at all.
 
     Raises:
         InputError: for an absent path, a folder with no documents, a file that cannot be read (unless the source
             says ``bad_input: reject``), or a source that gives no record at all.
     """
-    files = [(path, path.name if path == root else path.relative_to(root).as_posix()) for path in source.files(root)]
-    contents = {name: _digest(path) for path, name in files}
+    # A source may refuse to have no files; here it may have come to that.
+    files = [] if only is not None and not only else named_files(source, root)
+    files = [(path, name) for path, name in files if only is None or name in only]
+    contents = {name: digest_of(path) for path, name in files}
     # By name alone: what is in a picture changes nothing, and a film need not be read to know that.
-    skipped = [path.relative_to(root).as_posix() for path in source.skipped(root)]
+    skipped = [] if only is not None else [path.relative_to(root).as_posix() for path in source.skipped(root)]
     digest = fingerprint((source.name, source.version, step_identity(source), contents, skipped))
     place = runtime.root / source.name / digest
     if Stored.finished(place):
@@ -55,7 +59,7 @@ def ingest(source: Source[Any], root: Path, runtime: Runtime) -> Stored:
     ):
         parts.append(_write(place, index, chunk, source))
     counts = sum((part.counts for part in parts), Counts())
-    if not counts.kept:
+    if not counts.kept and only is None:
         found = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.items()) or "no rows"
         raise InputError(f"gave no record at all ({found}); first: {seen.first_bad or 'nothing to read'}", path=root)
     manifest = Manifest(
@@ -98,7 +102,17 @@ class _Seen:
         )
 
 
-def _digest(path: Path) -> str:
+def named_files(source: Source[Any], root: Path) -> list[tuple[Path, str]]:
+    """A source's files, each with its name: relative to the root, or its own where the root is the file."""
+    return [(path, path.name if path == root else path.relative_to(root).as_posix()) for path in source.files(root)]
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a file of the user's.
+
+    Raises:
+        InputError: when it cannot be read.
+    """
     try:
         return file_digest(path)
     except OSError as error:

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mashbill.errors import StoreError
 from mashbill.fingerprint import content_id, fingerprint
 from mashbill.records import Document, Record, schema_of
+from mashbill.refreshed import Refreshed
 from mashbill.store import MANIFEST, Counts, Stored, abandoned, file_digest, replacing, write_json
 
 SHARD_ROWS = 50_000
@@ -100,6 +101,12 @@ class ReleaseManifest(BaseModel):
     seed: int
     streams: dict[str, StreamCounts]
     splits: dict[str, SplitCounts]
+    refreshed: Refreshed | None = None
+    """Its place in a series, for a dated release."""
+
+    def plain(self) -> dict[str, Any]:
+        """Itself as plain JSON values; a release that has no date says nothing of one."""
+        return self.model_dump(mode="json", exclude={"refreshed"} if self.refreshed is None else None)
 
     @property
     def rows(self) -> int:
@@ -206,19 +213,19 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
     kinds = {stored.manifest.kind for stored in streams.values()}
     if len(kinds) != 1:
         raise StoreError(f"release {plan.name}: its streams hold {sorted(kinds)}; release one type of record")
-    index = _index(streams)
+    index = index_of(streams)
     if not index.height:
         raise StoreError(
             f"release {plan.name}: no row is left to publish; see where they went with `mashbill ls` and "
             "`mashbill rejects`"
         )
-    taken = _within_shares(index, plan)
+    taken = within_shares(index, plan)
     # Of what is taken: a split must not be left empty because its sources' rows were over their share.
     assigned = split_of_sources(taken["source_id"].to_list(), plan.splits, plan.seed)
     taken = taken.with_columns(split=pl.col("source_id").replace_strict(assigned, return_dtype=pl.String))
     (folder / MANIFEST).unlink(missing_ok=True)  # of one whose rows were damaged: until they are back it is unfinished
     splits = {
-        name: _write_split(folder, name, taken.filter(split=name), streams) for name in ["train", *sorted(plan.splits)]
+        name: write_split(folder, name, taken.filter(split=name), streams) for name in ["train", *sorted(plan.splits)]
     }
     _remove_strays(folder, splits)
     manifest = ReleaseManifest(
@@ -230,10 +237,10 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
         kind=next(iter(kinds)),
         fingerprint=digest,
         seed=plan.seed,
-        streams={name: _stream_counts(name, streams, index, taken, plan, root) for name in streams},
+        streams={name: stream_counts(name, streams, index, taken, plan, root) for name in streams},
         splits=splits,
     )
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    write_json(folder / MANIFEST, manifest.plain())
     return folder
 
 
@@ -246,7 +253,17 @@ def _remove_strays(folder: Path, splits: Mapping[str, SplitCounts]) -> None:
             path.unlink()
 
 
-def _index(streams: Mapping[str, Stored]) -> pl.DataFrame:
+_INDEX = {
+    "row": pl.UInt32,
+    "id": pl.String,
+    "source_id": pl.String,
+    "text_bytes": pl.Int64,
+    "stream": pl.String,
+    "part": pl.Int32,
+}
+
+
+def index_of(streams: Mapping[str, Stored]) -> pl.DataFrame:
     """One light row for each curated row: enough to choose and split without the texts in memory."""
     frames = []
     for name, stored in streams.items():
@@ -259,7 +276,7 @@ def _index(streams: Mapping[str, Stored]) -> pl.DataFrame:
                     "id", "source_id", text_bytes=_text_bytes(stored.kind), stream=pl.lit(name), part=pl.lit(part)
                 ).with_row_index("row")
             )
-    return pl.concat(frames) if frames else pl.DataFrame()
+    return pl.concat(frames) if frames else pl.DataFrame(schema=_INDEX)
 
 
 def _text_bytes(kind: type[Record]) -> pl.Expr:
@@ -280,7 +297,8 @@ def _bytes_in(kind: pa.DataType, value: pl.Expr) -> pl.Expr:
     return value.is_null().cast(pl.Int64) * 0  # numbers are no text
 
 
-def _within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
+def within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
+    """The rows that are released: of streams with a share, by hash, no more than it."""
     wanted = {name: share for name, share in plan.shares.items() if share > 0}
     if len(wanted) < 2:
         return index
@@ -302,7 +320,10 @@ def _within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
     return pl.concat(kept).sort("stream", "part", "row")
 
 
-def _write_split(folder: Path, name: str, rows: pl.DataFrame, streams: Mapping[str, Stored]) -> SplitCounts:
+def write_split(folder: Path, name: str, rows: pl.DataFrame, streams: Mapping[str, Stored]) -> SplitCounts:
+    """Write the shards of one split: the rows of the streams that are named in `rows`."""
+    if rows.is_empty():
+        return SplitCounts(rows=0, sources=0, text_bytes=0, shards=())
     total = math.ceil(rows.height / SHARD_ROWS)  # none for a split without rows: the `datasets` library refuses it
     tables = _tables(rows, streams)
     shards = []
@@ -340,9 +361,10 @@ def _tables(rows: pl.DataFrame, streams: Mapping[str, Stored]) -> Iterator[pa.Ta
                 yield table.append_column("stream", pa.array([name] * table.num_rows, pa.string()))
 
 
-def _stream_counts(
+def stream_counts(
     name: str, streams: Mapping[str, Stored], index: pl.DataFrame, taken: pl.DataFrame, plan: ReleasePlan, root: Path
 ) -> StreamCounts:
+    """A stream's way and counts."""
     mine = taken.filter(stream=name)
     return StreamCounts(
         steps=tuple(

@@ -77,7 +77,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with aside.open("rb") as handle:
             os.fsync(handle.fileno())
         aside.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):  # the place that cannot be written may not be cleaned either
             aside.unlink(missing_ok=True)
@@ -114,7 +114,8 @@ def lives(process: int) -> bool:
     return True
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Have what was made, renamed or removed in a folder on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
