@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.asks_cli import asks_app
 from flows.batches_cli import batches_app
 from flows.cells_cli import cells
 from flows.dedup_cli import dedup_app
@@ -49,6 +50,7 @@ app.add_typer(judge_app, name="judge")
 app.add_typer(dedup_app, name="dedup")
 app.add_typer(look_app)
 app.add_typer(batches_app)
+app.add_typer(asks_app)
 app.add_typer(exemplars_app, name="exemplars")
 app.command()(teach)
 app.command()(status)

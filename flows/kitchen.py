@@ -204,6 +204,11 @@ class Kitchen:
         stream = self.bill.streams[name]
         return await self.step(stream, synthesis_steps(stream) - 1)
 
+    def forget(self) -> None:
+        """Look again where each step's rows lie: what its asks are asked otherwise has changed."""
+        self._stored = {key: stored for key, stored in self._stored.items() if key[1] < 0}
+        self._joined.clear()
+
     def _refuse_nothing(self, stream: Stream, stored: Stored) -> None:
         if not stored.manifest.counts.kept:
             reasons = ", ".join(f"{reason} {n}" for reason, n in stored.manifest.counts.rejected.items())
@@ -389,12 +394,14 @@ def run_bill(
             return run_with_prefect(path, settings, progress)
 
 
-def run_stages(path: Path, settings: Settings, progress: Progress, stages: Callable[[Kitchen], Any]) -> Outcome:
-    """Run an async function of the kitchen to its end."""
+def run_stages(
+    path: Path, settings: Settings, progress: Progress, stages: Callable[[Kitchen], Any], *, command: str = "run"
+) -> Outcome:
+    """Run an async function of the kitchen to its end; `command` is what the run's record says it is."""
 
     async def run() -> Outcome:
         try:
-            async with kitchen_for(path, settings, progress) as kitchen:
+            async with kitchen_for(path, settings, progress, command=command) as kitchen:
                 outcome: Outcome = await stages(kitchen)
                 return outcome
         except asyncio.CancelledError:

@@ -41,6 +41,7 @@ class Usage:
     replayed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    new_prompt_tokens: int = 0
     new_completion_tokens: int = 0
     states: dict[str, int] = field(default_factory=dict)
     """State -> asks that ended in it, re-asks counted; those that ended ``ok`` are not in it."""
@@ -53,6 +54,7 @@ class Usage:
         if replayed:
             self.replayed += 1
         else:
+            self.new_prompt_tokens += reply.prompt_tokens
             self.new_completion_tokens += reply.completion_tokens
 
     def ended(self, state: AskState) -> None:

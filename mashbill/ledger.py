@@ -267,10 +267,10 @@ class Ledger:
         with self._failures("read"):
             return read_retries(self._reader, base)
 
-    def retry(self, base: str, retries: Mapping[str, Retry]) -> None:
-        """Have a step ask these otherwise from now on; on disk when it returns."""
+    def retry(self, retries: Mapping[str, Mapping[str, Retry]]) -> None:
+        """Have steps ask these otherwise from now on, by base; all of them on disk when it returns, or none."""
         with self._failures("write"):
-            self._thread.submit(self._transact, lambda: insert_retries(self._writer, base, retries)).result()
+            self._thread.submit(self._transact, lambda: insert_retries(self._writer, retries)).result()
 
     def count(self) -> int:
         """How many replies are stored."""

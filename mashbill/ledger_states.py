@@ -74,6 +74,8 @@ class Retry:
     sampling: Sampling
     state: AskState
     """What the ask had ended in."""
+    created: float = 0.0
+    """When that was said: the same for all that were retried together; filled in by the ledger."""
 
 
 @dataclass(slots=True)
@@ -111,12 +113,13 @@ def insert_states(writer: sqlite3.Connection, rows: Iterable[tuple[Ended, bytes 
     writer.executemany(f"INSERT OR REPLACE INTO states VALUES ({','.join('?' * 12)})", values)
 
 
-def insert_retries(writer: sqlite3.Connection, base: str, retries: Mapping[str, Retry]) -> None:
-    """Write what is asked otherwise, within the caller's transaction; a second retry of one ask replaces the first."""
+def insert_retries(writer: sqlite3.Connection, retries: Mapping[str, Mapping[str, Retry]]) -> None:
+    """Write what steps ask otherwise, by base, within the caller's transaction; of one ask the last retry stands."""
     now = time.time()
     values = [
         (base, bytes.fromhex(key), one.times, to_json(one.sampling), one.state.value, now)
-        for key, one in retries.items()
+        for base, some in retries.items()
+        for key, one in some.items()
     ]
     writer.executemany("INSERT OR REPLACE INTO retries VALUES (?,?,?,?,?,?)", values)
 
@@ -147,10 +150,10 @@ def read_states(reader: sqlite3.Connection, step: str) -> Iterator[Ended]:
 
 def read_retries(reader: sqlite3.Connection, base: str) -> dict[str, Retry]:
     """By the key of a step's own request, what is asked instead."""
-    rows: Sequence[tuple[bytes, int, bytes, str]] = reader.execute(
-        "SELECT key, times, sampling, state FROM retries WHERE base=? ORDER BY key", (base,)
+    rows: Sequence[tuple[bytes, int, bytes, str, float]] = reader.execute(
+        "SELECT key, times, sampling, state, created FROM retries WHERE base=? ORDER BY key", (base,)
     ).fetchall()
     return {
-        key.hex(): Retry(times=times, sampling=sampling_of(from_json(sampling)), state=AskState(state))
-        for key, times, sampling, state in rows
+        key.hex(): Retry(times=times, sampling=sampling_of(from_json(sampling)), state=AskState(state), created=created)
+        for key, times, sampling, state, created in rows
     }

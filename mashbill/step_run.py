@@ -26,6 +26,15 @@ from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, par
 _COUNTS_KEY = "mashbill.counts"
 
 
+def counts_in(part: Path) -> Counts:
+    """The accounting that a part carries.
+
+    Raises:
+        OSError, pa.ArrowInvalid, KeyError, ValueError: when it cannot be read, or is no part of a step.
+    """
+    return Counts.model_validate_json((pq.read_schema(part).metadata or {})[_COUNTS_KEY.encode()])
+
+
 class Place(NamedTuple):
     """Where a step's rows lie, and what that comes from."""
 
@@ -77,8 +86,7 @@ class StepRun:
         if not (kept.is_file() and rejects.is_file()):
             return
         try:
-            metadata = pq.read_schema(kept).metadata or {}
-            counts = Counts.model_validate_json(metadata[_COUNTS_KEY.encode()])
+            counts = counts_in(kept)
             found = pq.read_metadata(kept).num_rows, pq.read_metadata(rejects).num_rows
             if found != (counts.kept, counts.rejects):
                 raise ValueError(f"{found[0]} rows and {found[1]} rejects of {counts.kept} and {counts.rejects}")

@@ -172,7 +172,7 @@ async def test_a_retry_is_asked_instead_and_is_counted_when_it_is_ok(ledger: Led
     async with Asker(engine, ledger) as asker:
         await Ask(asker, "r", "echo", "place")("Count.", sampling=two)
         [cut] = ledger.states("place")
-        ledger.retry("base", {cut.first: Retry(times=1, sampling=Sampling(max_tokens=4), state=cut.state)})
+        ledger.retry({"base": {cut.first: Retry(times=1, sampling=Sampling(max_tokens=4), state=cut.state)}})
         retries = ledger.retries("base")
         answer = await Ask(asker, "r", "echo", "other", retries=retries)("Count.", sampling=two)
     assert (answer.text, answer.made().finish_reason) == ("one two three", "stop")
