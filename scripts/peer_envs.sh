@@ -16,8 +16,8 @@ peers=("$@")
 package() {
   case "$1" in
     curator) echo "bespokelabs-curator==${CURATOR_VERSION:-0.1.31}" ;;
-    # Its OpenAI client is an extra.
-    distilabel) echo "distilabel[openai]==${DISTILABEL_VERSION:-1.5.3}" ;;
+    # Its OpenAI client is an extra; it imports requests and Pillow without requiring them.
+    distilabel) echo "distilabel[openai]==${DISTILABEL_VERSION:-1.5.3} requests pillow" ;;
     data_designer) echo "data-designer==${DATA_DESIGNER_VERSION:-0.9.7}" ;;
     *) echo "no peer $1; there are curator, distilabel, data_designer" >&2; return 2 ;;
   esac
@@ -27,5 +27,5 @@ for peer in "${peers[@]}"; do
   wanted="$(package "$peer")"
   [ -x "$where/$peer/bin/python" ] || "$python" -m venv "$where/$peer"
   echo "building $where/$peer with $wanted"
-  "$where/$peer/bin/python" -m pip install --quiet --disable-pip-version-check "$wanted"
+  "$where/$peer/bin/python" -m pip install --quiet --disable-pip-version-check $wanted
 done
