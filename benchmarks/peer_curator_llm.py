@@ -34,8 +34,12 @@ class Say(curator.LLM):  # type: ignore[misc]
         return {"number": row["number"], "text": response}
 
 
+def prompts(first: int, count: int) -> Dataset:
+    """So many prompts as its input."""
+    return Dataset.from_list([{"number": n, "prompt": prompt_of(n)} for n in range(first, first + count)])
+
+
 def main() -> None:
-    job.ready()
     say = Say(
         model_name="instant",
         backend="openai",
@@ -49,8 +53,11 @@ def main() -> None:
             "require_all_responses": False,
         },
     )
-    given = Dataset.from_list([{"number": n, "prompt": prompt_of(n)} for n in range(job.requests)])
+    say(prompts(job.requests, job.warm))
+    given = prompts(0, job.requests)
+    job.ready()
     made = say(given).dataset  # written by it as Arrow, beside its log of responses
+    job.over()
     rows = [(row["number"], row["text"]) for row in made]
     job.done(importlib.metadata.version("bespokelabs-curator"), rows)
 

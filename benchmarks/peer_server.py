@@ -64,6 +64,7 @@ class Instant(asyncio.Protocol):
     """HTTP/1.1 with keep-alive, as little of it as a client needs: the server must not be what is measured."""
 
     share = 0.0
+    latency = 0.0
     met: set[int] = set()  # noqa: RUF012 (one server, one set)
 
     def __init__(self) -> None:
@@ -103,6 +104,8 @@ class Instant(asyncio.Protocol):
             self.write(_HEAD % (status, len(said), said))
         elif kind == "garbage":
             self.write(_HEAD % (b"200 OK", 13, b"<html></html>"))
+        elif self.latency:
+            asyncio.get_running_loop().call_later(self.latency, self.write, answer(number))
         else:
             self.write(answer(number, cut=kind == "truncated"))
 
@@ -112,17 +115,17 @@ class Instant(asyncio.Protocol):
             self.transport.write(data)
 
 
-async def serve(share: float) -> None:
-    Instant.share = share
+async def serve(share: float, latency: float) -> None:
+    Instant.share, Instant.latency = share, latency
     server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 @contextmanager
-def instant_server(faults: float = 0.0) -> Iterator[str]:
+def instant_server(faults: float = 0.0, latency: float = 0.0) -> Iterator[str]:
     """Its base URL, while the block runs."""
-    command = [sys.executable, "-m", "benchmarks.peer_server", "--faults", str(faults)]
+    command = [sys.executable, "-m", "benchmarks.peer_server", "--faults", str(faults), "--latency", str(latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -134,4 +137,6 @@ def instant_server(faults: float = 0.0) -> Iterator[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--faults", type=float, default=0.0)
-    asyncio.run(serve(parser.parse_args().faults))
+    parser.add_argument("--latency", type=float, default=0.0)
+    said = parser.parse_args()
+    asyncio.run(serve(said.faults, said.latency))
