@@ -6,12 +6,7 @@ The probe asks the real engine; its replies are in the ledger, so the run that f
     STREAM     RECORDS  PROBED  ASKS  PROMPT TOKENS  NEW TOKENS      TIME      COST
     entigraph       12       2   198    312,000 ± 9 %  41,000 ± 22 %  9:40   0.41 USD
 
-Prices are a TOML file with a table for each model, in money per million tokens::
-
-    currency = "USD"
-    ["openai/qwen3-8b@2026-04-28"]
-    input = 0.10
-    output = 0.40
+Prices are a TOML file with a table for each model (`mashbill.prices`).
 """
 
 from __future__ import annotations
@@ -19,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +22,9 @@ from typing import Any
 from flows.kitchen import Kitchen, kitchen_for
 from mashbill.ask import Ask
 from mashbill.bill import Stream
-from mashbill.errors import BadReply, SettingsError
+from mashbill.errors import BadReply, Unanswered
 from mashbill.fingerprint import content_id
+from mashbill.prices import PriceTable
 from mashbill.progress import Silent
 from mashbill.records import Record, from_rows
 from mashbill.runtime import Runtime
@@ -150,7 +145,8 @@ def estimate_bill(path: Path, settings: Settings, *, probe: int = 2, prices: Pat
         SettingsError: for a price file that cannot be read.
         MashbillError: as a run would.
     """
-    table = _prices(prices)
+    file = prices or settings.prices
+    table = PriceTable(Path()) if file is None else PriceTable.read(file)
 
     async def run() -> Estimate:
         async with kitchen_for(path, settings, Silent(), command="plan") as kitchen:
@@ -159,7 +155,7 @@ def estimate_bill(path: Path, settings: Settings, *, probe: int = 2, prices: Pat
     return asyncio.run(run())
 
 
-async def _estimate(kitchen: Kitchen, probe: int, prices: Mapping[str, Any]) -> Estimate:
+async def _estimate(kitchen: Kitchen, probe: int, prices: PriceTable) -> Estimate:
     bill = kitchen.bill
     sources = {name: (await kitchen.source(name)).manifest.counts.kept for name in bill.sources}
     streams = [await _stream(kitchen, stream, probe, prices) for stream in bill.streams.values() if stream.asks]
@@ -176,10 +172,10 @@ async def _estimate(kitchen: Kitchen, probe: int, prices: Mapping[str, Any]) -> 
         notes.append("? records: a stream that takes what another has a model make is not known before that is made")
     if any(one.probed and not one.seconds for one in streams):
         notes.append("time is not known: every reply of the probe was in the ledger already")
-    return Estimate(bill.name, sources, streams, training, str(prices.get("currency", "")), notes)
+    return Estimate(bill.name, sources, streams, training, prices.currency, notes)
 
 
-async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: Mapping[str, Any]) -> StreamEstimate:
+async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: PriceTable) -> StreamEstimate:
     first = next(index for index, step in enumerate(stream.steps) if step.asks)
     step = stream.steps[first]
     if _asks_above(kitchen, stream):
@@ -206,7 +202,9 @@ async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: Mapping[
         records=total,
         probed=len(chosen),
         seconds=took / len(chosen) * total if chosen and fresh else 0.0,
-        cost=None if price is None else _cost(amounts, price),
+        cost=None
+        if price is None
+        else price.cost(*(amounts[side].value for side in ("prompt_tokens", "completion_tokens"))),
         **amounts,
     )
 
@@ -235,7 +233,7 @@ async def _ask_about(runtime: Runtime, step: Generator[Any, Any], record: Record
     ask = Ask(runtime.asker, record.id, step.name, askers=runtime.askers)
     try:
         made = list(await step.make(record, ask))
-    except BadReply:
+    except (BadReply, Unanswered):
         made = []
     kept = sum(isinstance(row, Record) for row in made)
     return _Probe(ask.usage.asks, ask.usage.prompt_tokens, ask.usage.completion_tokens, kept)
@@ -252,24 +250,3 @@ def _amount(values: Sequence[float], total: int) -> Amount:
         return Amount(mean * total, math.inf)
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
     return Amount(mean * total, 1.96 * total * math.sqrt(variance / count * (1 - count / total)))
-
-
-def _cost(amounts: Mapping[str, Amount], price: Mapping[str, float]) -> float:
-    spent = amounts["prompt_tokens"].value * price["input"] + amounts["completion_tokens"].value * price["output"]
-    return spent / 1e6
-
-
-def _prices(path: Path | None) -> Mapping[str, Any]:
-    if path is None:
-        return {}
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as a price file (TOML): {error}") from error
-    for name, price in said.items():
-        if name == "currency":
-            continue
-        sides = price if isinstance(price, dict) else {}
-        if not all(isinstance(sides.get(side), int | float) for side in ("input", "output")):
-            raise SettingsError(f"{path}: {name!r} must hold the numbers input and output, per million tokens")
-    return said

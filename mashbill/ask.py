@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, overload
 
@@ -93,6 +93,10 @@ class Ask:
     usage: Usage = field(default_factory=Usage)
     askers: Mapping[str, Asker] = field(default_factory=dict)
     """The other engines by role."""
+    rank: int = 0
+    """Of its record: where money is short, the asks of the lowest go first."""
+    ranks: Iterator[int] | None = None
+    """Of a step over all records: each record that it asks for gets the next."""
     missing: dict[str, set[str]] = field(default_factory=dict)
     """State -> ids of those on whose behalf an ask was not answered in this run (see `mashbill.errors.Unanswered`)."""
 
@@ -106,7 +110,9 @@ class Ask:
 
     def of(self, record_id: str) -> Ask:
         """The same on behalf of another record: its own seeds, one account."""
-        return replace(self, record_id=record_id)
+        if self.ranks is None:
+            return replace(self, record_id=record_id)
+        return replace(self, record_id=record_id, rank=next(self.ranks), ranks=None)
 
     @overload
     async def __call__(
@@ -216,7 +222,7 @@ class Ask:
         asker = way.asker
         logs.WHERE.set((self.step, self.record_id))
         try:
-            reply, replayed = await asker.reply(key, asked, way.draw)
+            reply, replayed = await asker.reply(key, asked, way.draw, self.rank)
         except ENDINGS as ending:
             state = state_of_ending(ending)
             await self._ended(way, key, state, str(ending), request=asked)

@@ -16,19 +16,23 @@ from dataclasses import dataclass, field, fields, replace
 
 from mashbill import logs
 from mashbill.ask_state import ENDINGS, AskState
+from mashbill.budget import Budget
 from mashbill.engine import Engine, PatientEngine, Reply, Request, SingleEngine
 from mashbill.errors import (
     EngineDown,
     EngineGarbage,
     Interrupted,
-    LedgerError,
     MashbillError,
+    NotKept,
+    OverBudget,
     SettingsError,
 )
 from mashbill.ledger import Ledger
+from mashbill.spending import Payer
+from mashbill.waiting import Queue, RankedQueue, Waiting
 
 log = logs.logger("engine")
-
+SPENT = "the budget was spent before it was asked"
 SETTLE = 64
 """Turns of the event loop to wait for more asks before sending a batch that is not full."""
 
@@ -83,31 +87,6 @@ class Usage:
         return Usage(**{name: getattr(self, name) + sign * getattr(other, name) for name in plain}, states=states)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """One request on its way, and everybody who asked for it: each has a future of his own, and may be gone."""
-
-    key: str
-    request: Request
-    draw: int
-    askers: list[asyncio.Future[tuple[Reply, bool]]]
-    where: tuple[str, str]
-    """Step and record of whoever asked first, for what is logged while it is answered."""
-
-    def settle(self, outcome: Reply | BaseException, replayed: bool = False) -> None:
-        """Tell everybody. The first has paid for it, unless it is replayed; the others share it."""
-        for asker in self.askers:
-            if asker.done():
-                pass
-            elif isinstance(outcome, BaseException):
-                asker.set_exception(outcome)
-                # Whoever asked may be gone already; the error reaches the run by another of its asks.
-                asker.exception()
-            else:
-                asker.set_result((outcome, replayed))
-            replayed = True
-
-
 @dataclass
 class Asker:
     """Feeds one engine from many coroutines, through the ledger. Use as an async context manager."""
@@ -117,17 +96,28 @@ class Asker:
     usage: Usage = field(default_factory=Usage)
     stopping: bool = False
     offline: bool = False
-    """Take replies from the ledger alone: an ask that is not there is a `LedgerError`, and the engine never starts."""
-    _asked: list[_Waiting] = field(default_factory=list)
+    """Take replies from the ledger alone: an ask that is not there is `NotKept`, and the engine never starts."""
+    lacking: bool = False
+    """When offline: take what is not there as left by a budget, as the run that made a partial dataset did."""
+    account: str = ""
+    """On which what is paid for is entered in the ledger; none without a name."""
+    budget: Budget | None = None
+    """What may be spent, shared by all engines of a run."""
+    _asked: list[Waiting] = field(default_factory=list)
     """Not yet looked up in the ledger."""
-    _queue: deque[_Waiting] = field(default_factory=deque)
-    _inflight: dict[str, _Waiting] = field(default_factory=dict)
+    _queue: Queue = field(default_factory=deque)
+    _inflight: dict[str, Waiting] = field(default_factory=dict)
     _idle: deque[asyncio.Future[None]] = field(default_factory=deque)
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
     _starting: asyncio.Task[None] | None = None
     _started: bool = False
     _failure: BaseException | None = None
     _abandoned: bool = False
+
+    def __post_init__(self) -> None:
+        """Keep the order of records where the budget may not do for all."""
+        if self.budget is not None:
+            self._queue = RankedQueue()
 
     async def __aenter__(self) -> Asker:
         return self
@@ -139,6 +129,11 @@ class Asker:
     def identity(self) -> str:
         """The engine's identity, taken once: a key needs it for each ask."""
         return self.engine.identity
+
+    @functools.cached_property
+    def tariff(self) -> str:
+        """By which of an engine's prices it is charged: an engine that asks in batches says so."""
+        return str(getattr(self.engine, "tariff", ""))
 
     async def close(self) -> None:
         """Stop the workers and close the engine; the ledger stays open.
@@ -182,18 +177,18 @@ class Asker:
         """Wait for nothing more: `close` then ends what is in flight at once."""
         self._abandoned = True
 
-    async def reply(self, key: str, request: Request, draw: int) -> tuple[Reply, bool]:
+    async def reply(self, key: str, request: Request, draw: int, rank: int = 0) -> tuple[Reply, bool]:
         """The reply to a request and whether it came from the ledger; paid for once, however often it is asked."""
         waiting = self._inflight.get(key)
         if waiting is None:
-            waiting = self._inflight[key] = _Waiting(key, request, draw, [], logs.WHERE.get())
+            waiting = self._inflight[key] = Waiting(key, request, draw, [], logs.WHERE.get(), rank)
             if not self._asked:
                 asyncio.get_running_loop().call_soon(self._look_up)
             self._asked.append(waiting)
         return await self._joined(waiting)
 
     @staticmethod
-    def _joined(waiting: _Waiting) -> asyncio.Future[tuple[Reply, bool]]:
+    def _joined(waiting: Waiting) -> asyncio.Future[tuple[Reply, bool]]:
         done: asyncio.Future[tuple[Reply, bool]] = asyncio.get_running_loop().create_future()
         waiting.askers.append(done)
         return done
@@ -221,9 +216,11 @@ class Asker:
                 self._queue.append(waiting)
                 self._staff()
 
-    def _not_kept(self, waiting: _Waiting) -> LedgerError:
+    def _not_kept(self, waiting: Waiting) -> MashbillError:
+        if self.lacking:
+            return OverBudget(SPENT)
         said = " ".join("".join(waiting.request.messages[-1].parts).split())[-80:]
-        missing = LedgerError(
+        missing = NotKept(
             f"{self.ledger.path}: has no reply of {self.identity} to a request that ends in {said!r} (draw "
             f"{waiting.draw}): it was never asked, or with another prompt, model or sampling; run the bill with its "
             "engine first"
@@ -257,8 +254,11 @@ class Asker:
                 await waiter
             if self.engine.batch > 1:
                 await self._settle()
-            count = min(self.engine.batch, len(self._queue))
-            batch = [self._queue.popleft() for _ in range(count)]
+            if self.budget is None:
+                count = min(self.engine.batch, len(self._queue))
+                batch = [self._queue.popleft() for _ in range(count)]
+            else:
+                batch = await self._paid_for(self.budget)
             if batch:
                 try:
                     if not self._started:
@@ -278,6 +278,26 @@ class Asker:
                     self._end([*batch, *self._queue], failure)
                     self._queue.clear()
 
+    async def _paid_for(self, budget: Budget) -> list[Waiting]:
+        """The first of the queue that there is money for now; those that nothing will pay for end here."""
+        batch: list[Waiting] = []
+        while self._queue and len(batch) < self.engine.batch:
+            first = self._queue.popleft()
+            if first.deserted:  # another ask of its record was left
+                self._fail(first, Interrupted("nobody waits for it"))
+                continue
+            first.held = budget.reserve(self.identity, self.tariff, first.request)
+            if first.held is not None:
+                batch.append(first)
+            elif budget.out_of_time or not (batch or budget.busy):
+                self._fail(first, OverBudget(SPENT))
+            else:
+                self._queue.appendleft(first)
+                if batch:
+                    break
+                await budget.changed()
+        return batch
+
     async def _settle(self) -> None:
         # Coroutines that were just answered ask again within a few turns of the loop: wait for them, not for a clock.
         seen, still = -1, 0
@@ -286,7 +306,7 @@ class Asker:
             seen = len(self._queue)
             await asyncio.sleep(0)
 
-    async def _send_one(self, engine: SingleEngine, waiting: _Waiting) -> None:
+    async def _send_one(self, engine: SingleEngine, waiting: Waiting) -> None:
         logs.WHERE.set(waiting.where)
         logs.ASK.set(waiting.key)
         try:
@@ -296,7 +316,7 @@ class Asker:
         else:
             self._store(waiting, reply)
 
-    async def _send(self, batch: list[_Waiting]) -> None:
+    async def _send(self, batch: list[Waiting]) -> None:
         answered: set[int] = set()
         # The requests of a batch may be of many records, hardly ever of several steps.
         logs.WHERE.set((batch[0].where[0], ""))
@@ -331,28 +351,36 @@ class Asker:
             if close is not None:
                 await close()
 
-    def _patience(self, answered: set[int], batch: list[_Waiting]) -> float | None:
+    def _patience(self, answered: set[int], batch: list[Waiting]) -> float | None:
         # Stopping: replies of the batch now computed come together; the next batch is not waited for.
         if self.stopping and answered and len(answered) < len(batch):
             return 0.5
         return None
 
-    def _store(self, waiting: _Waiting, reply: Reply) -> None:
+    def _store(self, waiting: Waiting, reply: Reply) -> None:
+        if self.budget is not None and waiting.held is not None:
+            self.budget.charge(waiting.held, reply)
+            waiting.held = None
+
         def settled(outcome: Reply | Exception) -> None:
             self._forget(waiting)
             waiting.settle(outcome if isinstance(outcome, Exception) else _with_key(outcome, waiting.key))
 
-        self.ledger.store(waiting.key, self.identity, waiting.request, waiting.draw, reply, settled)
+        payer = Payer(self.account, self.identity, self.tariff, waiting.where[0]) if self.account else None
+        self.ledger.store(waiting.key, self.identity, waiting.request, waiting.draw, reply, settled, payer)
 
-    def _end(self, batch: Sequence[_Waiting], error: BaseException) -> None:
+    def _end(self, batch: Sequence[Waiting], error: BaseException) -> None:
         for waiting in batch:
             self._fail(waiting, error)
 
-    def _fail(self, waiting: _Waiting, error: BaseException) -> None:
+    def _fail(self, waiting: Waiting, error: BaseException) -> None:
+        if self.budget is not None and waiting.held is not None:
+            self.budget.release(waiting.held)
+            waiting.held = None
         self._forget(waiting)
         waiting.settle(error)
 
-    def _forget(self, waiting: _Waiting) -> None:
+    def _forget(self, waiting: Waiting) -> None:
         # One that failed may have been asked again by now, under the same key.
         if self._inflight.get(waiting.key) is waiting:
             del self._inflight[waiting.key]

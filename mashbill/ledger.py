@@ -37,6 +37,8 @@ from mashbill.ledger_sql import chunks, repeated
 from mashbill.ledger_states import TABLES, Ended, Noted, Retry, insert_retries, insert_states, read_retries, read_states
 from mashbill.ledger_texts import SHARED, SharedTexts, unpack
 from mashbill.packing import reply_key, reply_of, reply_row, request_bytes, to_json
+from mashbill.spending import TABLES as SPENDING
+from mashbill.spending import Account, Clocks, Payer, read_account, spent_on, write_spent
 
 __all__ = ["SHARED", "Entry", "Ledger", "reply_key", "request_bytes"]
 
@@ -74,6 +76,7 @@ class _Pending:
     draw: int
     reply: Reply
     settled: Callable[[Reply | Exception], None]
+    payer: Payer | None
 
 
 class Ledger:
@@ -95,6 +98,8 @@ class Ledger:
         self._noted: list[Noted] = []
         self._flusher: asyncio.Task[None] | None = None
         self._texts = SharedTexts()
+        self.clocks = Clocks()
+        """Accounts whose time is counted: it is written with each reply that they pay for."""
         self._closed = False
 
     def _connect(self) -> sqlite3.Connection:
@@ -103,7 +108,7 @@ class Ledger:
             connection.execute("PRAGMA journal_mode=WAL")
             # FULL: the commit survives a power cut, not only kill -9; group commit makes the sync cheap.
             connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_TABLES + TABLES)
+            connection.executescript(_TABLES + TABLES + SPENDING)
         except BaseException:
             connection.close()
             raise
@@ -158,9 +163,13 @@ class Ledger:
         draw: int,
         reply: Reply,
         settled: Callable[[Reply | Exception], None],
+        payer: Payer | None = None,
     ) -> None:
-        """As `put`, without a future: `settled` is called with what stands, or with what went wrong."""
-        self._pending.append(_Pending(bytes.fromhex(key), engine, request, draw, reply, settled))
+        """As `put`, without a future: `settled` is called with what stands, or with what went wrong.
+
+        What the reply took is entered on the account of `payer` in the same commit.
+        """
+        self._pending.append(_Pending(bytes.fromhex(key), engine, request, draw, reply, settled, payer))
         self._wake()
 
     def note(self, ended: Ended) -> asyncio.Future[None]:
@@ -201,6 +210,8 @@ class Ledger:
             (one.ended, self._texts.pack(one.ended.request, texts) if one.ended.request else None) for one in notes
         ]
         standing: list[Reply] = []
+        spent = spent_on((one.payer, one.reply) for one in group if one.payer is not None)
+        seconds = self.clocks.since(payer.account for payer in spent)
 
         def write() -> None:
             for some in chunks(list(texts.items())):
@@ -210,10 +221,13 @@ class Ledger:
                 standing.extend([one.reply for one in items] if added == len(items) else self._standing(items))
             if ended:
                 insert_states(self._writer, ended)
+            if spent:
+                write_spent(self._writer, spent, seconds)
 
         with self._failures("write"):
             self._transact(write)
         self._texts.stored(texts)
+        self.clocks.written(seconds)
         return standing
 
     def _transact(self, write: Callable[[], None]) -> None:
@@ -271,6 +285,11 @@ class Ledger:
         """Have steps ask these otherwise from now on, by base; all of them on disk when it returns, or none."""
         with self._failures("write"):
             self._thread.submit(self._transact, lambda: insert_retries(self._writer, retries)).result()
+
+    def account(self, name: str) -> Account:
+        """What an account has spent, by engine and step."""
+        with self._failures("read"):
+            return read_account(self._reader, name)
 
     def count(self) -> int:
         """How many replies are stored."""

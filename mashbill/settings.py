@@ -4,6 +4,7 @@ Environment variables win over ``mashbill.toml`` in the working directory (or th
 
     root = "runs"                  # MASHBILL_ROOT
     records_in_flight = 64         # MASHBILL_RECORDS_IN_FLIGHT
+    prices = "prices.toml"         # what engines charge, beside this file; --prices
 
     [env]                          # set for the run, unless the environment has them: engines read these
     MASHBILL_ENGINE_URL = "http://127.0.0.1:8000/v1"
@@ -25,12 +26,13 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.errors import SettingsError
+from mashbill.limits import Limits
 from mashbill.registry import nearest
 from mashbill.section import Section
 
 # TOKENIZERS_PARALLELISM is a setting many people have.
 _SECRET = re.compile(r"KEY|TOKEN(?!IZ)|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_FIELDS = ("root", "records_in_flight", "env", "hardware")
+_FIELDS = ("root", "records_in_flight", "prices", "env", "hardware")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,12 @@ class Settings:
     """Tables for packages above the kernel, such as ``[hardware]``."""
     replies: Path | None = None
     """Another ledger than the root's own: for what is rebuilt from the replies of an earlier run."""
+    account: str = ""
+    """What a run's spending is entered on in the ledger; empty is the bill's name."""
+    budget: Limits = field(default_factory=Limits)
+    """The most that the account may spend, earlier runs included."""
+    prices: Path | None = None
+    """The file of prices; see `mashbill.prices`."""
     log_level: str = ""
     """What of a run's log is kept and shown: ``debug``, ``info``, ``warning`` or ``error``; empty keeps ``info`` and
     shows nothing."""
@@ -75,6 +83,7 @@ class Settings:
             root=_root(env, variables, said, file),
             records_in_flight=_records_in_flight(env, variables, said, file),
             file=file,
+            prices=_prices(said, file),
             log_level=env.get("MASHBILL_LOG_LEVEL", ""),
             tables={name: _table(said, name, file) for name in said if name == "hardware"},
         )
@@ -124,6 +133,15 @@ def _root(env: Mapping[str, str], variables: Mapping[str, str], said: Mapping[st
     if not isinstance(value, str) or not value:
         raise SettingsError(f"{path}: root is {value!r}; wanted the path of a folder, in quotes")
     return Path(value)
+
+
+def _prices(said: Mapping[str, Any], path: Path) -> Path | None:
+    value = said.get("prices")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        raise SettingsError(f"{path}: prices is {value!r}; wanted the path of a price file, in quotes")
+    return path.parent / value
 
 
 def _records_in_flight(

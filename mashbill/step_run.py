@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,8 @@ class StepRun:
             self.kind = source.kind
         self.counts = Counts()
         self.parts: dict[int, PartEntry] = {}
+        self.ranks = itertools.count()
+        """Of records, in the order in which they are begun."""
         self.lacking: dict[int, Counter[str]] = {}
         """Parts in which records were not answered in this run: state -> records."""
 
@@ -74,7 +77,12 @@ class StepRun:
 
     def ask_for(self, asker: Asker, record_id: str) -> Ask:
         """What a step asks with, on behalf of a record."""
-        return Ask(asker, record_id, self.step.name, self.digest, askers=self.runtime.askers, retries=self.retries)
+        ask = Ask(asker, record_id, self.step.name, self.digest, askers=self.runtime.askers, retries=self.retries)
+        if self.by_parts:
+            ask.rank = next(self.ranks)
+        else:
+            ask.ranks = self.ranks
+        return ask
 
     async def rest(self) -> None:
         """Do the parts that are not in `parts`."""

@@ -99,7 +99,7 @@ def test_a_table_for_a_package_above_passes_through_with_its_file(load: Load, tm
     [
         (
             'rooot = "a"\n',
-            "unknown setting 'rooot' (did you mean root?); it takes root, records_in_flight, env, hardware",
+            "unknown setting 'rooot' (did you mean root?); it takes root, records_in_flight, prices, env, hardware",
         ),
         ("api_key = 'x'\n", "unknown setting 'api_key'"),
         ("root = \n", "is not valid TOML: Invalid value (at line 1"),
