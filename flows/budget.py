@@ -1,25 +1,29 @@
 """The budget of a run, from its settings, its bill and its account in the ledger; and how an account is shown.
 
-    $ mashbill budget tolvarey.yaml --prices prices.toml
-    account tolvarey: 812 asks, 1,310,022 + 402,110 tokens, 0.29 USD, 11.4 min
-    ENGINE                       STEP        ASKS  PROMPT TOKENS  NEW TOKENS      COST
-    openai/qwen3-8b@2026-04-28   entigraph    812      1,310,022     402,110  0.29 USD
+$ mashbill budget tolvarey.yaml --prices prices.toml
+account tolvarey: 812 asks, 1,310,022 + 402,110 tokens, 0.29 USD, 11.4 min
+ENGINE                       STEP        ASKS  PROMPT TOKENS  NEW TOKENS      COST
+openai/qwen3-8b@2026-04-28   entigraph    812      1,310,022     402,110  0.29 USD
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
+from flows.terminal import aligned
 from mashbill.bill import Bill
 from mashbill.budget import Budget
+from mashbill.errors import OverBudget
 from mashbill.ledger import Ledger
 from mashbill.limits import Limits
-from mashbill.partial import partial_sentence
+from mashbill.partial import PARTIAL
 from mashbill.prices import PriceTable
 from mashbill.release import ReleaseManifest, StepCounts
 from mashbill.settings import Settings
-from mashbill.spending import Account, Spent
+from mashbill.spending import Account, Spent, kept_account
+
+NOT_IN_IT = "Not in it: stream "
+"""How the description of a release names a stream that the budget left without a row."""
 
 
 def account_name(settings: Settings, bill: Bill) -> str:
@@ -64,18 +68,19 @@ def lacking_steps(release: ReleaseManifest) -> list[tuple[str, StepCounts]]:
     found: dict[str, tuple[str, StepCounts]] = {}
     for name, stream in release.streams.items():
         for step in stream.steps:
-            if "partial" in step.identity:
+            if PARTIAL in step.identity:
                 found.setdefault(step.fingerprint, (name, step))
     return list(found.values())
 
 
-def partial_lines(release: ReleaseManifest) -> Iterable[str]:
+def partial_lines(release: ReleaseManifest) -> list[str]:
     """For the end of a run: what lacks in which step, and how to go on; nothing for a whole release."""
     lacking = lacking_steps(release)
-    for name, step in lacking:
-        yield f"{name}, {step.step}: {step.said[0] if step.said else partial_sentence(step.counts.read, {})}"
-    if any("over_budget" in step.identity["partial"] for _, step in lacking):
-        yield "to go on, run the same command with a larger --budget: what was paid for is kept"
+    lines = [f"{name}, {step.step}: {step.said[0]}" for name, step in lacking]
+    without = [line for line in release.description.split("\n\n") if line.startswith(NOT_IN_IT)]
+    if without or any(OverBudget.state in step.identity[PARTIAL] for _, step in lacking):
+        lines.append("to go on, run the same command with a larger --budget: what was paid for is kept")
+    return [*without, *lines]
 
 
 def render_account(account: Account, limits: Limits, prices: PriceTable | None) -> str:
@@ -125,9 +130,7 @@ def _by_step(account: Account, prices: PriceTable | None) -> Iterable[str]:
             said = price.cost(one.prompt_tokens, one.completion_tokens, payer.tariff)
             cost = f"{said:,.4f} {prices.currency}".rstrip()
         engine = f"{payer.engine} ({payer.tariff})" if payer.tariff else payer.engine
-        rows.append(
-            [engine, payer.step, f"{one.asks:,}", f"{one.prompt_tokens:,}", f"{one.completion_tokens:,}", cost]
-        )
+        rows.append([engine, payer.step, f"{one.asks:,}", f"{one.prompt_tokens:,}", f"{one.completion_tokens:,}", cost])
     return aligned(heads, rows)
 
 

@@ -19,6 +19,8 @@ import typer
 
 from flows.asks_cli import asks_app
 from flows.batches_cli import batches_app
+from flows.budget_cli import budget_app
+from flows.budget_options import AccountOption, BudgetOption, PricesOption, with_budget
 from flows.cells_cli import cells
 from flows.dedup_cli import dedup_app
 from flows.exemplars_cli import exemplars_app
@@ -59,6 +61,7 @@ app.add_typer(student_app, name="student")
 app.command()(seen)
 app.command("cells")(cells)
 app.command()(refresh)
+app.add_typer(budget_app)
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
 Root = Annotated[
@@ -103,6 +106,9 @@ def run(
     prefect: Annotated[bool, typer.Option("--prefect", help="Run as Prefect flows: same bytes, with history.")] = False,
     root: Root = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    budget: BudgetOption = None,
+    prices: PricesOption = None,
+    account: AccountOption = "",
     wait: Annotated[bool, typer.Option("--wait", help="Begin when another run of this bill has ended.")] = False,
     log_level: Annotated[
         str,
@@ -122,6 +128,7 @@ def run(
 
     settings = settings_of(root)
     settings = replace(settings, log_level=log_level or settings.log_level)
+    settings = with_budget(settings, budget, prices, account)
     say = (lambda text: typer.echo(text, err=True)) if wait else None
     try:
         with nullcontext(Silent()) if quiet else RichProgress() as progress:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.kitchen import Kitchen, kitchen_for
+from flows.terminal import aligned
 from mashbill.ask import Ask
 from mashbill.bill import Stream
 from mashbill.errors import BadReply, Unanswered
@@ -99,7 +100,7 @@ class Estimate:
                 "TIME",
                 "COST",
             ]
-            lines += ["", *_aligned(heads, [self._row(one) for one in self.streams])]
+            lines += ["", *aligned(heads, [self._row(one) for one in self.streams])]
         if self.training:
             arms = ", ".join(f"{name} {tokens:,}" for name, tokens in self.training.items())
             lines += ["", f"trains {len(self.training)} students, tokens each: {arms}"]
@@ -124,18 +125,6 @@ class _Probe:
     prompt_tokens: int
     completion_tokens: int
     kept: int
-
-
-def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns padded to their widest cell; names left, numbers right."""
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [heads, *rows]
-    ]
 
 
 def estimate_bill(path: Path, settings: Settings, *, probe: int = 2, prices: Path | None = None) -> Estimate:
@@ -196,15 +185,14 @@ async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: PriceTab
     amounts = {name: _amount([getattr(one, name) for one in probes], total) for name in _Probe.__dataclass_fields__}
     # Several engines have several prices, and the probe counts their tokens together.
     price = prices.get(asker.identity) if asker is not None and not runtime.askers else None
+    prompt, new = amounts["prompt_tokens"].value, amounts["completion_tokens"].value
     return StreamEstimate(
         name=stream.name,
         step=step.name,
         records=total,
         probed=len(chosen),
         seconds=took / len(chosen) * total if chosen and fresh else 0.0,
-        cost=None
-        if price is None
-        else price.cost(*(amounts[side].value for side in ("prompt_tokens", "completion_tokens"))),
+        cost=None if price is None else price.cost(prompt, new),
         **amounts,
     )
 

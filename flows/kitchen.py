@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flows.budget import NOT_IN_IT, account_name, open_budget, partial_lines
 from flows.one_run import one_run, turn
 from flows.run_log import run_log
 from flows.run_record import Run
@@ -21,13 +22,15 @@ from flows.run_watch import recorded
 from mashbill import logs
 from mashbill.asker import Asker, Usage
 from mashbill.bill import Bill, Stream, read_bill
+from mashbill.budget import Budget
 from mashbill.engine import Engine, records_wanted
 from mashbill.engine_env import engine_root
-from mashbill.errors import Interrupted, NothingLeft, UserError
+from mashbill.errors import BudgetError, Interrupted, NothingLeft, OverBudget, UserError
 from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.join import join
 from mashbill.ledger import Ledger
+from mashbill.partial import lacking_of
 from mashbill.progress import Progress, Together
 from mashbill.release import ReleasePlan, publish
 from mashbill.run_id import new_run_id
@@ -63,6 +66,10 @@ class Kitchen:
     """Sources, by name, that are not read but taken from here: a refresh has read what is new of them."""
     may_be_empty: bool = False
     """Whether a stream may come to no row: it ends there then, and streams that take it go on without it."""
+    lacking: bool = False
+    """When offline: what the ledger lacks was left by a budget."""
+    budget: Budget | None = None
+    """What may be asked for, of all engines of the bill together."""
     _askers: dict[str, Asker] = field(default_factory=dict)
     """By role; the main engine's under "". Roles whose engines are the same share one."""
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
@@ -91,7 +98,10 @@ class Kitchen:
 
     @contextlib.asynccontextmanager
     async def asking(self, engine: Engine, step: Step) -> AsyncIterator[Runtime]:
-        """How a step runs with another main engine than the bill's, which is closed afterwards; a stop reaches it."""
+        """How a step runs with another main engine than the bill's, which is closed afterwards; a stop reaches it.
+
+        Such an engine is a student of the run's own, so its asks are on no account and no budget holds them.
+        """
         await self.release_engine()
         self._askers[""] = Asker(engine, self.ledger, stopping=self.stopping)
         try:
@@ -106,7 +116,13 @@ class Kitchen:
             if engine is None:
                 return None
             self._askers[role] = self._like(engine) or Asker(
-                engine, self.ledger, stopping=self.stopping, offline=self.offline
+                engine,
+                self.ledger,
+                stopping=self.stopping,
+                offline=self.offline,
+                lacking=self.lacking,
+                account=account_name(self.settings, self.bill),
+                budget=self.budget,
             )
         return self._askers[role]
 
@@ -211,6 +227,11 @@ class Kitchen:
 
     def _refuse_nothing(self, stream: Stream, stored: Stored) -> None:
         if not stored.manifest.counts.kept:
+            if lacking_of(stored.manifest.identity).get(OverBudget.state):
+                raise BudgetError(
+                    f"the budget left no row of {stored.manifest.step} ({stored.manifest.counts.read:,} records); what "
+                    "was paid for is kept: run it again with a larger --budget"
+                )
             reasons = ", ".join(f"{reason} {n}" for reason, n in stored.manifest.counts.rejected.items())
             raise NothingLeft(
                 f"stream {stream.name}: {stored.manifest.step} left no row ({reasons or 'it was given none'}); read "
@@ -219,24 +240,37 @@ class Kitchen:
 
     async def release(self) -> Path:
         """The published dataset of the bill."""
-        streams = {name: await self.stream(name) for name in self.bill.released}
+        streams, without = await self._made_streams()
         self.check()
-        folder = await asyncio.to_thread(publish_with_card, plan_of(self.bill), streams, self.root)
+        plan = plan_of(self.bill, streams, without)
+        folder = await asyncio.to_thread(publish_with_card, plan, streams, self.root)
         self.run.release = str(folder)
         logs.logger("run").info("release %s stands in %s", self.bill.name, folder)
         return folder
 
+    async def _made_streams(self) -> tuple[dict[str, Stored], list[str]]:
+        """The streams to release; those that the budget left without a row are named, as long as another has some."""
+        streams, without = dict[str, Stored](), list[str]()
+        for name in self.bill.released:
+            try:
+                streams[name] = await self.stream(name)
+            except BudgetError as spent:
+                if not streams and name == list(self.bill.released)[-1]:
+                    raise
+                without.append(f"{NOT_IN_IT}{name}: {spent}.")
+        return streams, without
 
-def plan_of(bill: Bill) -> ReleasePlan:
-    """What a bill publishes."""
+
+def plan_of(bill: Bill, streams: Collection[str] | None = None, without: Sequence[str] = ()) -> ReleasePlan:
+    """What a bill publishes; of `streams` alone where they are named, with a word in `without` on the others."""
     return ReleasePlan(
         name=bill.name,
         version=bill.version,
-        description=bill.description,
+        description="\n\n".join([bill.description, *without]).strip() if without else bill.description,
         license=bill.license,
         language=bill.language,
         seed=bill.seed,
-        shares=dict(bill.released),
+        shares={name: share for name, share in bill.released.items() if streams is None or name in streams},
         splits=dict(bill.release.splits),
     )
 
@@ -286,14 +320,22 @@ def checked_bill(path: Path, settings: Settings) -> Bill:
 
 @contextlib.asynccontextmanager
 async def kitchen_for(
-    path: Path, settings: Settings, progress: Progress, *, offline: bool = False, command: str = "run"
+    path: Path,
+    settings: Settings,
+    progress: Progress,
+    *,
+    offline: bool = False,
+    lacking: bool = False,
+    command: str = "run",
 ) -> AsyncIterator[Kitchen]:
     """Open the means of a run; everything is closed and committed at the end, however it ends.
 
-    `command` is what the run's record says it is.
+    `command` is what the run's record says it is. With `offline` nobody is asked, and `lacking` takes what the ledger
+    has no reply to as left by a budget.
 
     Raises:
         AlreadyRunning: when another run of this bill is at work under the root.
+        BudgetError, SettingsError: when the budget cannot be reckoned, before any ask.
     """
     bill = checked_bill(path, settings)
     run_id, root = logs.RUN.get() or new_run_id(), settings.root
@@ -304,9 +346,12 @@ async def kitchen_for(
         recorded(root, run, file) as record,
     ):
         ledger = Ledger(settings.ledger)
-        kitchen = Kitchen(bill, settings, Together(progress, record), ledger, run, offline=offline)
+        kitchen = Kitchen(bill, settings, Together(progress, record), ledger, run, offline=offline, lacking=lacking)
         record.usage = kitchen.usage
+        ledger.clocks.start(account_name(settings, bill))
         try:
+            if not offline:
+                kitchen.budget = open_budget(settings, bill, ledger)
             with _interruptible(kitchen):
                 yield kitchen
         finally:
@@ -362,7 +407,8 @@ def released_line(folder: Path) -> str:
     release = ReleaseManifest.read(folder)
     splits = ", ".join(f"{name} {split.rows:,}" for name, split in release.splits.items())
     name = release.name if release.refreshed else f"{release.name} {release.version}"
-    return f"{name}: {release.rows:,} rows ({splits}) in {folder}"
+    line = f"{name}: {release.rows:,} rows ({splits}) in {folder}"
+    return "\n".join([line, *partial_lines(release)])
 
 
 def run_bill(

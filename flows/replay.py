@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from flows.budget import partial_lines
 from flows.kitchen import kitchen_for
-from mashbill.errors import StoreError
+from mashbill.bill import read_bill
+from mashbill.errors import NotKept, StoreError
 from mashbill.progress import Progress
 from mashbill.release import ReleaseManifest, Shard
 from mashbill.settings import Settings
-from mashbill.store import file_digest
+from mashbill.store import MANIFEST, file_digest
 
 
 def replay(bill: Path, settings: Settings, progress: Progress) -> str:
@@ -31,7 +33,7 @@ def replay(bill: Path, settings: Settings, progress: Progress) -> str:
         raise StoreError(f"{settings.root}: has no ledger, so there is nothing to rebuild from; run the bill first")
     with tempfile.TemporaryDirectory(prefix=".replay-", dir=settings.root) as aside:
         again = replace(settings, root=Path(aside), replies=settings.ledger)
-        made, name = asyncio.run(_release(bill, again, progress))
+        made, name = _rebuilt(bill, settings, again, progress)
         manifest = ReleaseManifest.read(made)
         stands = settings.root / "releases" / name / made.name
         if not stands.is_dir():
@@ -47,8 +49,19 @@ def replay(bill: Path, settings: Settings, progress: Progress) -> str:
     return f"{stands}: the same from the ledger alone: {manifest.rows:,} rows in {files} files, bytes alike"
 
 
-async def _release(bill: Path, settings: Settings, progress: Progress) -> tuple[Path, str]:
-    async with kitchen_for(bill, settings, progress, offline=True, command="replay") as kitchen:
+def _rebuilt(bill: Path, settings: Settings, again: Settings, progress: Progress) -> tuple[Path, str]:
+    """The release made once more: the whole one, or where the ledger lacks replies and a partial one stands, that."""
+    try:
+        return asyncio.run(_release(bill, again, progress, lacking=False))
+    except NotKept:
+        stand = (settings.root / "releases" / read_bill(bill).name).glob(f"*/{MANIFEST}")
+        if not any(partial_lines(ReleaseManifest.read(one.parent)) for one in stand):
+            raise
+        return asyncio.run(_release(bill, again, progress, lacking=True))
+
+
+async def _release(bill: Path, settings: Settings, progress: Progress, *, lacking: bool) -> tuple[Path, str]:
+    async with kitchen_for(bill, settings, progress, offline=True, lacking=lacking, command="replay") as kitchen:
         return await kitchen.release(), kitchen.bill.name
 
 

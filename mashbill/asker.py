@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import functools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from mashbill import logs
@@ -25,6 +25,7 @@ from mashbill.errors import (
     MashbillError,
     NotKept,
     OverBudget,
+    RequestFailed,
     SettingsError,
 )
 from mashbill.ledger import Ledger
@@ -98,7 +99,8 @@ class Asker:
     offline: bool = False
     """Take replies from the ledger alone: an ask that is not there is `NotKept`, and the engine never starts."""
     lacking: bool = False
-    """When offline: take what is not there as left by a budget, as the run that made a partial dataset did."""
+    """When offline: take what is not there as left by a budget or failed by the provider, as whoever made a partial
+    dataset did."""
     account: str = ""
     """On which what is paid for is entered in the ledger; none without a name."""
     budget: Budget | None = None
@@ -129,6 +131,10 @@ class Asker:
     def identity(self) -> str:
         """The engine's identity, taken once: a key needs it for each ask."""
         return self.engine.identity
+
+    @functools.cached_property
+    def _failed(self) -> Mapping[str, str]:
+        return self.ledger.failed()
 
     @functools.cached_property
     def tariff(self) -> str:
@@ -218,7 +224,8 @@ class Asker:
 
     def _not_kept(self, waiting: Waiting) -> MashbillError:
         if self.lacking:
-            return OverBudget(SPENT)
+            failed = self._failed.get(waiting.key)
+            return OverBudget(SPENT) if failed is None else RequestFailed(failed)
         said = " ".join("".join(waiting.request.messages[-1].parts).split())[-80:]
         missing = NotKept(
             f"{self.ledger.path}: has no reply of {self.identity} to a request that ends in {said!r} (draw "

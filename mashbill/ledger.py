@@ -34,7 +34,17 @@ from typing import Any
 from mashbill.engine import Reply, Request
 from mashbill.errors import LedgerError
 from mashbill.ledger_sql import chunks, repeated
-from mashbill.ledger_states import TABLES, Ended, Noted, Retry, insert_retries, insert_states, read_retries, read_states
+from mashbill.ledger_states import (
+    TABLES,
+    Ended,
+    Noted,
+    Retry,
+    insert_retries,
+    insert_states,
+    read_failed,
+    read_retries,
+    read_states,
+)
 from mashbill.ledger_texts import SHARED, SharedTexts, unpack
 from mashbill.packing import reply_key, reply_of, reply_row, request_bytes, to_json
 from mashbill.spending import TABLES as SPENDING
@@ -267,6 +277,11 @@ class Ledger:
         """How the asks of a stored step ended, by its fingerprint, those alone that did not end ``ok``."""
         with self._failures("read"):
             return list(read_states(self._reader, step))
+
+    def failed(self) -> dict[str, str]:
+        """Key -> what was said of each ask that a provider failed, and that has no reply since."""
+        with self._failures("read"):
+            return dict(read_failed(self._reader))
 
     def unanswered(self, step: str, key: str) -> Request | None:
         """The request of an ask that ended without a reply."""

@@ -124,6 +124,15 @@ def insert_retries(writer: sqlite3.Connection, retries: Mapping[str, Mapping[str
     writer.executemany("INSERT OR REPLACE INTO retries VALUES (?,?,?,?,?,?)", values)
 
 
+def read_failed(reader: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Key and detail of each ask that ended as a provider's error and has no reply since."""
+    rows = reader.execute(
+        "SELECT key, detail FROM states s WHERE state=? AND NOT EXISTS (SELECT 1 FROM replies r WHERE r.key=s.key)",
+        (AskState.PROVIDER_ERROR.value,),
+    )
+    yield from ((key.hex(), detail) for key, detail in rows)
+
+
 def read_states(reader: sqlite3.Connection, step: str) -> Iterator[Ended]:
     """How a step's asks ended, those left out that got their reply since."""
     # A request without a reply that was asked again by now has its reply under the same key.

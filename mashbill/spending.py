@@ -14,13 +14,16 @@ Beside it stand the seconds of an account: from the start of each run to its las
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from mashbill.engine import Reply
+from mashbill.errors import LedgerError
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS spending (
@@ -129,6 +132,20 @@ def read_account(connection: sqlite3.Connection, name: str) -> Account:
     return Account(name, spent, 0.0 if found is None else float(found[0]))
 
 
-def accounts_in(connection: sqlite3.Connection) -> Iterable[str]:
-    """The names of all accounts that ever paid."""
-    return [name for (name,) in connection.execute("SELECT DISTINCT account FROM spending ORDER BY account")]
+def kept_account(ledger: Path, name: str) -> Account:
+    """What an account has spent by a ledger's file, which is opened for reading only; nothing where there is none.
+
+    Raises:
+        LedgerError: when it cannot be read.
+    """
+    if not ledger.is_file():
+        return Account(name, {}, 0.0)
+    try:
+        with contextlib.closing(sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as one:
+            kept = one.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('spending', 'spent_time')").fetchone()
+            # Of an earlier version there is no account.
+            return read_account(one, name) if kept == (2,) else Account(name, {}, 0.0)
+    except sqlite3.Error as error:
+        raise LedgerError(
+            f"{ledger}: cannot read the ledger: {error}; check that it is a ledger and may be read"
+        ) from error

@@ -7,8 +7,9 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -196,22 +197,18 @@ def test_a_prompt_is_held_to_have_as_many_tokens_as_bytes_or_more(text: str, sch
     assert prompt_bound(request) >= len(sent.encode("utf-8", "surrogatepass")) + 2 * 16
 
 
-def planned(number: int, most: int = 100, **more: object) -> Planned:
-    return Planned(
-        **{"number": number, "rank": number, "engine": 0, "words": 0, "most": most, "share": 1.0, "ends": "reply"}
-        | more
-    )  # type: ignore[arg-type]
+def planned(number: int, **more: Any) -> Planned:
+    usual = Planned(number=number, rank=number, engine=0, words=0, most=100, share=1.0, ends="reply")
+    return replace(usual, **more)
 
 
-def run(
-    root: Path, plans: Sequence[Planned], limits: Limits, **more: object
-) -> tuple[list[object], list[World], Account]:
+def run(root: Path, plans: Sequence[Planned], limits: Limits, **more: Any) -> tuple[list[object], list[World], Account]:
     async def go() -> tuple[list[object], list[World], Account]:
         ledger = Ledger(root / "ledger.sqlite")
         ledger.clocks.start("salt")
         by_number = {str(one.number): one for one in plans}
         worlds = [World(number, by_number, random.Random(number), 1, 8) for number in range(2)]
-        budget = Budget(limits, ledger.account("salt"), PRICES, **more)  # type: ignore[arg-type]
+        budget = Budget(limits, ledger.account("salt"), PRICES, **more)
         try:
             return await ask_all(plans, worlds, budget, ledger), worlds, ledger.account("salt")
         finally:

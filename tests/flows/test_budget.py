@@ -1,0 +1,203 @@
+"""A bill under a budget: a valid partial release, an account that is kept, and the whole when there is money again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.budget import shown_account
+from flows.kitchen import Outcome, run_bill
+from flows.replay import replay
+from mashbill.bill import read_bill
+from mashbill.errors import BudgetError, NotKept, SettingsError
+from mashbill.limits import Limits
+from mashbill.partial import lacking_of
+from mashbill.progress import Silent
+from mashbill.release import ReleaseManifest
+from mashbill.settings import Settings
+from mashbill.spending import kept_account
+from mashbill.store import Stored
+from tests.flows.fake_kitchen import Project, everything, project
+
+SMALL: dict[str, Any] = {"student": None, "train": None, "evaluate": None}
+FEW = "700tokens"
+"""Of the 14 tokens of each of some 50 asks: the last hundreds stay, as more is set aside for an ask than it takes."""
+
+
+def cook(run: Project, *budget: str, account: str = "", prices: Path | None = None) -> Outcome:
+    settings = Settings(root=run.root, budget=Limits.parse(budget), account=account, prices=prices, records_in_flight=2)
+    return run_bill(run.bill, settings, Silent())
+
+
+def released(outcome: Outcome) -> ReleaseManifest:
+    assert outcome.releases is not None
+    return ReleaseManifest.read(outcome.releases)
+
+
+def without_runs(root: Path) -> dict[str, str]:
+    return {
+        name: digest for name, digest in everything(root).items() if not name.startswith(("runs/", ".lock", "run-"))
+    }
+
+
+def test_a_budget_stops_with_a_partial_release_that_the_card_names_and_the_whole_follows(tmp_path: Path) -> None:
+    run = project(tmp_path / "a", **SMALL)
+    some = cook(run, FEW)
+    paid = len(run.paid())
+    account = kept_account(run.root / "ledger.sqlite", "tiny")
+    assert sum(one.asks for one in account.spent.values()) == paid
+    assert sum(one.tokens for one in account.spent.values()) == 14 * paid <= 700
+    partial = released(some)
+    (step,) = [one for one in partial.streams["tales"].steps if one.step == "tell_tales"]
+    lacks = lacking_of(step.identity)["over_budget"]
+    assert 0 < lacks < 8
+    assert step.counts.rejected["over_budget"] == lacks
+    said = f"stopped by its budget: {lacks} of 8 records not asked to the end"
+    assert said in some.summary
+    assert "run the same command with a larger --budget" in some.summary
+    assert some.releases is not None
+    assert said in (some.releases / "README.md").read_text(encoding="utf-8")
+    # The same command again: the same release, and nothing is paid.
+    before = without_runs(run.root)
+    assert cook(run, FEW).releases == some.releases
+    assert without_runs(run.root) == before
+    assert len(run.paid()) == paid
+    assert "the same from the ledger alone" in replay(run.bill, Settings(root=run.root), Silent())
+    # With more money the whole, of the bytes of a run that never had a budget.
+    whole = cook(run, "1M tokens")
+    never = project(tmp_path / "b", **SMALL)
+    unhindered = cook(never)
+    assert whole.releases is not None
+    assert unhindered.releases is not None
+    assert whole.releases.name == unhindered.releases.name != some.releases.name
+    assert everything(whole.releases) == everything(unhindered.releases)
+    assert "stopped by" not in whole.summary
+    assert run.paid_twice() == []
+    made = without_runs(run.root)
+    assert without_runs(never.root).items() <= made.items()
+    assert "the same from the ledger alone" in replay(run.bill, Settings(root=run.root), Silent())
+
+
+def test_rows_of_the_partial_release_are_rows_of_the_whole(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL, release=None)
+    some, whole = cook(run, FEW), cook(run)
+    rows = []
+    for outcome in (some, whole):
+        (place,) = [step.fingerprint for step in released(outcome).streams["tales"].steps if step.step == "tell_tales"]
+        stored = Stored.open(run.root / "tell_tales" / place)
+        rows.append({row for table in stored for row in table.column("id").to_pylist()})
+    assert rows[0] < rows[1]
+
+
+def test_a_run_killed_under_a_budget_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    ended = run.run("--budget", FEW, ends="SIGKILL paid 9")
+    assert ended.killed
+    kept = kept_account(run.root / "ledger.sqlite", "tiny")
+    stored = sqlite3.connect(run.root / "ledger.sqlite").execute("SELECT count(*) FROM replies").fetchone()[0]
+    assert sum(one.asks for one in kept.spent.values()) == stored > 0
+    assert kept.seconds > 0
+    again = run.run("--budget", FEW)
+    assert again.code == 0, again.err
+    assert "stopped by its budget" in again.out
+    account = kept_account(run.root / "ledger.sqlite", "tiny")
+    assert sum(one.tokens for one in account.spent.values()) <= 700
+    assert account.seconds > kept.seconds
+
+
+def test_a_new_account_begins_at_nothing(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    cook(run, FEW)
+    paid = len(run.paid())
+    cook(run, FEW, account="tiny second")
+    more = len(run.paid()) - paid
+    assert more > 0
+    one, other = (kept_account(run.root / "ledger.sqlite", name) for name in ("tiny", "tiny second"))
+    assert sum(spent.asks for spent in one.spent.values()) == paid
+    assert sum(spent.asks for spent in other.spent.values()) == more
+
+
+def prices_of(run: Project, text: str) -> Path:
+    path = run.folder / "prices.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_money_is_reckoned_with_the_price_table_and_shown(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    table = prices_of(run, 'currency = "USD"\n["scripted/rule"]\ninput = 1000\noutput = 5000\n')
+    some = cook(run, "1 USD", prices=table)
+    paid, each = len(run.paid()), (9 * 1000 + 5 * 5000) / 1e6
+    assert "stopped by its budget" in some.summary
+    assert 0 < paid * each <= 1
+    settings = Settings(root=run.root, budget=Limits.parse(["1 USD", "2000 tokens", "1h"]), prices=table)
+    shown = shown_account(read_bill(run.bill), settings)
+    assert shown.startswith(f"account tiny: {paid} asks, {9 * paid} + {5 * paid} tokens, {paid * each:,.2f} USD, 0.")
+    assert f"left of 2,000 tokens, 1 USD, 60 min: {2000 - 14 * paid:,} tokens, {1 - paid * each:.2f} USD, " in shown
+    assert f"scripted/rule  tell_tales  {paid:>4}" in " ".join(shown.split(" ")).replace("  ", "  ")
+    free = shown_account(read_bill(run.bill), replace(settings, prices=None))
+    assert "unknown without prices" in free
+    other = prices_of(run, 'currency = "USD"\n["other"]\ninput = 1\noutput = 5\n')
+    assert "unknown without prices" in shown_account(read_bill(run.bill), replace(settings, prices=other))
+    assert shown_account(read_bill(run.bill), Settings(root=tmp_path / "none")) == (
+        "account tiny: 0 asks, 0 + 0 tokens, 0.0 min"
+    )
+
+
+def test_a_budget_that_cannot_be_reckoned_is_refused_before_any_ask(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    with pytest.raises(BudgetError, match="cannot be reckoned without prices"):
+        cook(run, "5USD")
+    wrong = prices_of(run, 'currency = "USD"\n["scripted/rules"]\ninput = 1\noutput = 5\n')
+    with pytest.raises(SettingsError, match=r"has no price for scripted/rule \(did you mean scripted/rules\?\)"):
+        cook(run, "5USD", prices=wrong)
+    for said, why in [("0tokens", "nothing can be asked for that"), ("5 pounds", "'pounds' is no unit")]:
+        ended = run.run("--budget", said)
+        assert (ended.code, ended.out) == (2, "")
+        assert why in ended.err
+    assert run.paid() == []
+    assert run.engine_starts() == 0
+
+
+def test_a_budget_too_small_for_one_row_says_so_and_what_was_paid_is_kept(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL, release={"streams": {"tales": 1}})
+    ended = run.run("--budget", "20tokens")
+    assert ended.code == 2
+    assert "the budget left no row of tell_tales (8 records)" in ended.err
+    assert "run it again with a larger --budget" in ended.err
+    assert run.paid() == []
+    assert not (run.root / "releases").exists()
+
+
+def test_a_stream_that_the_budget_left_empty_is_named_and_the_others_are_released(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    some = cook(run, "20tokens")
+    assert list(released(some).streams) == ["raw"]
+    assert "Not in it: stream tales: the budget left no row of tell_tales" in some.summary
+    assert some.releases is not None
+    assert "Not in it: stream tales" in (some.releases / "README.md").read_text(encoding="utf-8")
+    assert "the same from the ledger alone" in replay(run.bill, Settings(root=run.root), Silent())
+
+
+def test_prices_may_stand_in_the_settings_file(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    prices_of(run, 'currency = "USD"\n["scripted/rule"]\ninput = 1000\noutput = 5000\n')
+    (run.folder / "mashbill.toml").write_text('prices = "prices.toml"\n', encoding="utf-8")
+    ended = run.run("--budget", "1 USD")
+    assert ended.code == 0, ended.err
+    assert "stopped by its budget" in ended.out
+
+
+def test_a_replay_of_what_was_never_whole_nor_partial_says_what_lacks(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    some = cook(run, FEW)
+    run.write(**SMALL, name="other")
+    with pytest.raises(NotKept):
+        replay(run.bill, Settings(root=run.root), Silent())
+    assert some.releases is not None
+    assert json.loads((some.releases / "manifest.json").read_text(encoding="utf-8"))["name"] == "tiny"
