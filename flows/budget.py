@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from flows.terminal import aligned
 from mashbill.bill import Bill
 from mashbill.budget import Budget
+from mashbill.engine_env import engine_root
 from mashbill.errors import OverBudget
 from mashbill.ledger import Ledger
 from mashbill.limits import Limits
@@ -51,7 +52,8 @@ def open_budget(settings: Settings, bill: Bill, ledger: Ledger) -> Budget | None
         return None
     prices = price_table(settings)
     if settings.budget.money is not None and prices is not None:
-        prices.need(engines_of(bill))
+        with engine_root(settings.root):
+            prices.need(engines_of(bill))
     return Budget(settings.budget, ledger.account(account_name(settings, bill)), prices)
 
 

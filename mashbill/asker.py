@@ -29,6 +29,7 @@ from mashbill.errors import (
     SettingsError,
 )
 from mashbill.ledger import Ledger
+from mashbill.prices import BATCH
 from mashbill.spending import Payer
 from mashbill.waiting import Queue, RankedQueue, Waiting
 
@@ -138,8 +139,8 @@ class Asker:
 
     @functools.cached_property
     def tariff(self) -> str:
-        """By which of an engine's prices it is charged: an engine that asks in batches says so."""
-        return str(getattr(self.engine, "tariff", ""))
+        """By which of an engine's prices it is charged: one that sends to a batch endpoint says that it is `batched`."""
+        return BATCH if getattr(self.engine, "batched", False) else ""
 
     async def close(self) -> None:
         """Stop the workers and close the engine; the ledger stays open.

@@ -29,7 +29,7 @@ from mashbill.registry import nearest
 
 MILLION = 1_000_000
 BATCH = "batch"
-"""The tariff of an engine that sends its requests to a provider's batch endpoint: its attribute ``tariff``."""
+"""The tariff of an engine that sends its requests to a provider's batch endpoint: one that says it is ``batched``."""
 _SIDES = ("input", "output", "batch_input", "batch_output")
 
 

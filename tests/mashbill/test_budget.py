@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mashbill import logs
 from mashbill.asker import Asker
 from mashbill.budget import Budget, prompt_bound
 from mashbill.engine import Reply, Request, Sampling, system, user
@@ -84,7 +85,7 @@ class World:
     calls: int
     charged: Spent = field(default_factory=Spent)
     beyond: Spent = field(default_factory=Spent)
-    tariff: str = ""
+    batched: bool = False
 
     @property
     def identity(self) -> str:
@@ -127,10 +128,9 @@ async def ask_all(plans: Sequence[Planned], worlds: Sequence[World], budget: Bud
     askers = [Asker(world, ledger, account="salt", budget=budget) for world in worlds]
 
     async def one(planned: Planned) -> object:
+        logs.WHERE.set((f"step{planned.rank}", "a record"))
         try:
-            return await askers[planned.engine].reply(
-                planned.key, planned.request, 0, f"step{planned.rank}", planned.rank
-            )
+            return await askers[planned.engine].reply(planned.key, planned.request, 0, planned.rank)
         except (OverBudget, RequestRefused, RequestFailed) as ended:
             return ended
 
@@ -248,7 +248,18 @@ def test_two_engines_are_charged_by_their_own_prices(tmp_path: Path) -> None:
     assert (worlds[0].charged.asks, worlds[1].charged.asks) == (1, 0)
 
 
-def test_a_batch_endpoint_is_charged_at_its_own_price() -> None:
+def test_a_batch_endpoint_is_charged_at_its_own_price(tmp_path: Path) -> None:
+    async def tariffs() -> set[str]:
+        ledger = Ledger(tmp_path / "ledger.sqlite")
+        one = planned(0)
+        engine = World(0, {"0": one}, random.Random(0), 1, 1, batched=True)
+        async with Asker(engine, ledger, account="salt") as asker:
+            await asker.reply(one.key, one.request, 0)
+        account = ledger.account("salt")
+        await ledger.close()
+        return {payer.tariff for payer in account.spent}
+
+    assert asyncio.run(tariffs()) == {"batch"}
     table = PriceTable(Path("p"), "USD", {"world/0": Price(1.0, 4.0, batch_input=0.5, batch_output=2.0)})
     spent = {Payer("salt", "world/0", tariff, "tales"): Spent(1, 1_000_000, 1_000_000) for tariff in ("", "batch")}
     budget = Budget(Limits(), Account("salt", spent, 0.0), table)
@@ -343,7 +354,7 @@ def test_a_stop_ends_those_that_wait_for_money_and_those_whose_askers_are_gone_a
         ledger = Ledger(tmp_path / "ledger.sqlite")
         budget = Budget(Limits(tokens=prompt_bound(plans[0].request) + 500), NOBODY)
         async with Asker(world, ledger, account="salt", budget=budget) as asker:
-            tasks = [asyncio.create_task(asker.reply(one.key, one.request, 0, "", one.rank)) for one in plans]
+            tasks = [asyncio.create_task(asker.reply(one.key, one.request, 0, one.rank)) for one in plans]
             await world.reached.wait()
             tasks[1].cancel()
             await asyncio.sleep(0)
