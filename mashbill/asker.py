@@ -139,7 +139,7 @@ class Asker:
 
     @functools.cached_property
     def tariff(self) -> str:
-        """By which of an engine's prices it is charged: one that sends to a batch endpoint says that it is `batched`."""
+        """By which of an engine's prices it is charged: one that asks in batches says it is `batched`."""
         return BATCH if getattr(self.engine, "batched", False) else ""
 
     async def close(self) -> None:
