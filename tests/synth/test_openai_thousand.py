@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 from aiohttp import web
@@ -25,7 +24,7 @@ from mashbill.step import Generator
 from mashbill.store import Stored
 from synth.engines.openai import Openai
 from synth.engines.openai_calls import PROBE
-from tests.contract.fake_openai import FakeOpenai, cut, garbage, half_an_answer, status
+from tests.contract.fake_openai import FakeOpenai, Fault, cut, garbage, half_an_answer, status
 from tests.support.kernel import store
 from tests.synth.openai_helpers import FakeTime, run
 
@@ -83,7 +82,7 @@ async def as_it_is(_: web.Request) -> web.StreamResponse:
     raise AssertionError("answered by the server itself")
 
 
-FAULTS: dict[str, Callable[[web.Request], Awaitable[Any]]] = {
+FAULTS: dict[str, Fault] = {
     "429": status(429, headers={"Retry-After": "1"}),
     "500": status(500),
     "reset": cut,
