@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.field_schema import Schema, first_paragraph, is_required, object_schema
-from mashbill.bill import Release
+from mashbill.bill import Accept, Release
 from mashbill.registry import available, load
 from mashbill.runtime import RejectPolicy
 from mashbill.step import Source
@@ -142,6 +142,10 @@ def _stream() -> Schema:
             ),
             "generate": _said("Generators, and dataset steps between them, in order.", _steps()),
             "curate": _said("In place of the bill's own `curate`.", _steps()),
+            "accept": _said(
+                "How much is to come of it: a number of curated rows, or {rows: …} or {tokens: …}.",
+                {"anyOf": [{"type": "integer", "minimum": 1}, object_schema(Accept)]},
+            ),
             "rejects": {"$ref": "#/$defs/rejects"},
         },
         "required": ["from"],

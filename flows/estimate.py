@@ -155,6 +155,10 @@ async def _estimate(kitchen: Kitchen, probe: int, prices: PriceTable) -> Estimat
         spec = read_training(bill)
         training = {name: plan.tokens for name, plan in spec.plans.items()} if spec else {}
     notes = []
+    for name, one in bill.streams.items():
+        if one.accept is not None and one.asks:
+            what = f"{one.accept.amount:,} {'rows' if one.accept.rows else 'tokens'}"
+            notes.append(f"{name} accepts {what}: only as many records are asked about as it takes")
     if streams and not probe:
         notes.append("nothing was asked; `--probe 2` asks about two records of each stream and reckons from them")
     if any(one.records is None for one in streams):
@@ -172,7 +176,7 @@ async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: PriceTab
         return StreamEstimate(
             name=stream.name, step=step.name, records=None, probed=0, seconds=0.0, cost=None, **unknown
         )
-    before = await kitchen.step(stream, first - 1)
+    before = await _before(kitchen, stream, first)
     total = before.manifest.counts.kept
     # A step that needs all parts at once says nothing by what it does with two records.
     chosen = _sample(before, min(probe, total), kitchen.bill.seed) if isinstance(step, Generator) else []
@@ -195,6 +199,16 @@ async def _stream(kitchen: Kitchen, stream: Stream, probe: int, prices: PriceTab
         cost=None if price is None else price.cost(prompt, new),
         **amounts,
     )
+
+
+async def _before(kitchen: Kitchen, stream: Stream, first: int) -> Stored:
+    """What the first step that asks reads: of a stream that accepts so much, all that it may take."""
+    if stream.accept is None:
+        return await kitchen.step(stream, first - 1)
+    stored = await kitchen.origin(stream)
+    for step in stream.steps[:first]:
+        stored = await kitchen.run_step(stream, step, stored)
+    return stored
 
 
 def _asks_above(kitchen: Kitchen, stream: Stream) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.budget import NOT_IN_IT, account_name, open_budget, partial_lines
+from flows.measuring import check_tokenizer, release_measure
 from flows.one_run import one_run, turn
 from flows.run_log import run_log
 from flows.run_record import Run
@@ -33,6 +34,7 @@ from mashbill.ledger import Ledger
 from mashbill.partial import lacking_of
 from mashbill.progress import Progress, Together
 from mashbill.release import ReleasePlan, publish
+from mashbill.row_size import BYTES, Measure
 from mashbill.run_id import new_run_id
 from mashbill.runtime import Runtime, spare_collector
 from mashbill.settings import Settings
@@ -75,6 +77,8 @@ class Kitchen:
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
     _joined: dict[str, Stored] = field(default_factory=dict)
     """By stream: what those that take several take."""
+    _drawn: dict[str, Stored] = field(default_factory=dict)
+    """By stream that accepts so much: the records that it takes."""
     _spent: Usage = field(default_factory=Usage)
     """What engines that are closed by now were asked."""
 
@@ -188,13 +192,25 @@ class Kitchen:
             if self.may_be_empty and not before.manifest.counts.kept:
                 return before
             self._refuse_nothing(stream, before)
-            step = stream.steps[index]
-            done = await execute(step, before, self.runtime(step), stream.rejects)
-            self._stored[stream.name, index] = done
+            self._stored[stream.name, index] = await self.run_step(stream, stream.steps[index], before)
         return self._stored[stream.name, index]
 
+    async def run_step(self, stream: Stream, step: Step, before: Stored) -> Stored:
+        """One step over a stored input, as the stream has it run."""
+        return await execute(step, before, self.runtime(step), stream.rejects)
+
     async def _origin(self, stream: Stream) -> Stored:
-        """What a stream takes its rows from, read together."""
+        """What a stream takes its rows from: as much as it takes, where the bill says how much is to come of it."""
+        if stream.accept is None:
+            return await self.origin(stream)
+        if stream.name not in self._drawn:
+            from flows.accepting import enough
+
+            self._drawn[stream.name] = await enough(self, stream, stream.accept, await self.origin(stream))
+        return self._drawn[stream.name]
+
+    async def origin(self, stream: Stream) -> Stored:
+        """All that a stream may take its rows from, read together."""
         inputs = [
             await (self.source(name) if name in self.bill.sources else self.stream(name)) for name in stream.origins
         ]
@@ -213,7 +229,11 @@ class Kitchen:
         curated = await self.step(stream, len(stream.steps) - 1)
         if not self.may_be_empty:
             self._refuse_nothing(stream, curated)
-        return curated
+        if stream.accept is None or not curated.manifest.counts.kept:
+            return curated
+        from flows.accepting import taken
+
+        return await taken(self, stream, stream.accept, curated)
 
     async def synthesized(self, name: str) -> Stored:
         """A stream's rows after its last generator, before curation."""
@@ -243,7 +263,8 @@ class Kitchen:
         streams, without = await self._made_streams()
         self.check()
         plan = plan_of(self.bill, streams, without)
-        folder = await asyncio.to_thread(publish_with_card, plan, streams, self.root)
+        measure = release_measure(self.bill)
+        folder = await asyncio.to_thread(publish_with_card, plan, streams, self.root, measure)
         self.run.release = str(folder)
         logs.logger("run").info("release %s stands in %s", self.bill.name, folder)
         return folder
@@ -284,13 +305,13 @@ def _same_engine(one: Any, other: Any) -> bool:
     return bool(one.identity == other.identity and getattr(one, "run", None) == getattr(other, "run", None))
 
 
-def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path) -> Path:
+def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path, measure: Measure = BYTES) -> Path:
     """Publish, and write the card when there is none: a later measurement rewrites it."""
     from mashbill.card import render_card
     from mashbill.release import ReleaseManifest
     from mashbill.store import write_bytes
 
-    folder = publish(plan, streams, root)
+    folder = publish(plan, streams, root, measure)
     if not (folder / "README.md").is_file():
         write_bytes(folder / "README.md", render_card(ReleaseManifest.read(folder)).encode())
     return folder
@@ -307,6 +328,7 @@ def checked_bill(path: Path, settings: Settings) -> Bill:
     if not path.suffix and not path.exists():
         raise UserError(f"{path}: no such file; give the path of a bill (YAML)")
     bill = read_bill(path)
+    check_tokenizer(bill)
     if "train" in bill.whole or "evaluate" in bill.whole:
         from flows.training_section import read_evaluation, read_hardware, read_training
 
@@ -401,14 +423,15 @@ async def cook(kitchen: Kitchen) -> Outcome:
 
 
 def released_line(folder: Path) -> str:
-    """A release in one line."""
+    """A release in one line, and one more for each stream of which less came than the bill says is to be accepted."""
+    from flows.accepting import shortfalls
     from mashbill.release import ReleaseManifest
 
     release = ReleaseManifest.read(folder)
     splits = ", ".join(f"{name} {split.rows:,}" for name, split in release.splits.items())
     name = release.name if release.refreshed else f"{release.name} {release.version}"
     line = f"{name}: {release.rows:,} rows ({splits}) in {folder}"
-    return "\n".join([line, *partial_lines(release)])
+    return "\n".join([line, *partial_lines(release), *shortfalls(release)])
 
 
 def run_bill(

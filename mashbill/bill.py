@@ -33,7 +33,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mashbill.engine_env import engine_role
 from mashbill.errors import ChainError, RegistryError
@@ -73,6 +73,24 @@ _SPLIT = re.compile(r"\w+(\.\w+)*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Accept:
+    """How much is to come of a stream: its source is asked about until so many curated rows, or tokens, stand."""
+
+    rows: int = 0
+    tokens: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what says nothing."""
+        if (self.rows > 0) == (self.tokens > 0) or min(self.rows, self.tokens) < 0:
+            raise ValueError(f"wants rows or tokens, one of them and 1 or more; found {self.rows} and {self.tokens}")
+
+    @property
+    def amount(self) -> int:
+        """Rows, or tokens."""
+        return self.rows or self.tokens
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stream:
     """One way from a source, or from streams above it, to curated rows."""
 
@@ -83,6 +101,8 @@ class Stream:
     """Generators and dataset steps, then curation; neighbouring filters are one stack."""
     writes: type[Record] = Record
     """The record type of its curated rows."""
+    accept: Accept | None = None
+    """How much is to come of it; None takes what its source gives."""
     rejects: RejectPolicy | None = None
     """None takes each kind of step's own default."""
     from_made: bool = False
@@ -107,6 +127,10 @@ class Release:
     """Stream -> share by bytes of text; empty takes all streams that generate, whole."""
     splits: Mapping[str, float] = field(default_factory=dict)
     """Held-out split -> share of the source documents; the rest is ``train``."""
+    shares_by: Literal["bytes", "tokens"] = "bytes"
+    """What shares are counted in: bytes of text, or tokens of `tokenizer` (the student's where that is not given)."""
+    tokenizer: str = ""
+    """What counts tokens: a folder with tokenizer.json, relative to the bill; ``bytes``; or the embedded model."""
 
     def __post_init__(self) -> None:
         for name, share in self.streams.items():
@@ -314,7 +338,7 @@ def _stream(
     seed: int | None,
     policy: RejectPolicy | None,
 ) -> Stream:
-    section.only(("from", "generate", "curate", "rejects"), required=("from",))
+    section.only(("from", "generate", "curate", "accept", "rejects"), required=("from",))
     origins, reads = _origins(section.at("from"), sources, above)
     generate = [_step(one, folders, seed) for one in section.get("generate").list()]
     own = [_step(one, folders, seed) for one in section.at("curate").list()] if "curate" in section else curate
@@ -325,11 +349,26 @@ def _stream(
         writes = chain([*alone, *steps], reads=None if alone else reads)
     except ChainError as error:
         section.fail(str(error))
-    rejects = _policy(section) or policy
+    rejects, accept = _policy(section) or policy, _accept(section)
     made = any(one not in sources and above[one].generates for one in origins)
     return Stream(
-        name=name, origins=origins, steps=fused(steps), writes=writes or Record, rejects=rejects, from_made=made
+        name=name,
+        origins=origins,
+        steps=fused(steps),
+        writes=writes or Record,
+        accept=accept,
+        rejects=rejects,
+        from_made=made,
     )
+
+
+def _accept(section: Section) -> Accept | None:
+    if "accept" not in section:
+        return None
+    place = section.at("accept")
+    if isinstance(place.value, int) and not isinstance(place.value, bool):
+        place = replace(place, value={"rows": place.value})
+    return place.build(Accept)
 
 
 def _origins(
@@ -384,6 +423,11 @@ def _check(bill: Bill) -> None:
         if name not in bill.streams:
             place = bill.whole.at("release").at("streams").at(name)
             place.fail(f"no stream is called {name!r}{nearest(name, bill.streams)}; there are: {_all(bill.streams)}")
+    if bill.release.shares_by == "tokens" and not bill.release.tokenizer and "student" not in bill.whole:
+        bill.whole.at("release").at("shares_by").fail(
+            "counts tokens, and there is no tokenizer: name one with `release.tokenizer` (a folder with "
+            "tokenizer.json, or bytes), or add the `student` that is to learn them"
+        )
     _one_type(bill)
     for name, stream in bill.streams.items():
         if stream.asks and "engine" not in bill.whole:

@@ -130,9 +130,7 @@ def render_card(release: ReleaseManifest, benefit: str = NOT_MEASURED) -> str:
                 *_said(release),
             ]
         ),
-        released=table(
-            ["stream", "curated rows", "over share", "released", "text bytes", "share asked"], _released_rows(release)
-        ),
+        released=_released(release),
         splits=table(
             ["split", "rows", "source documents", "text bytes", "shards"],
             [[k, s.rows, s.sources, s.text_bytes, len(s.shards)] for k, s in release.splits.items()],
@@ -258,6 +256,17 @@ def _said(release: ReleaseManifest) -> Iterable[str]:
 def _counts(counts: Counts) -> list[object]:
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.rejected.items())
     return [counts.read, counts.attempts, counts.kept, counts.rejects, reasons or "–"]
+
+
+def _released(release: ReleaseManifest) -> str:
+    heads = ["stream", "curated rows", "over share", "released", "text bytes", "share asked"]
+    rows = list(_released_rows(release))
+    if release.shares_by == "bytes":
+        return table(heads, rows)
+    heads.insert(5, release.shares_by)
+    for row, stream in zip(rows, release.streams.values(), strict=True):
+        row.insert(5, stream.size or 0)
+    return f"{table(heads, rows)}\n\nShares are by {release.shares_by} of the tokenizer `{release.tokenizer[:12]}`."
 
 
 def _released_rows(release: ReleaseManifest) -> Iterable[list[object]]:

@@ -9,7 +9,8 @@
         manifest.json                        written last
 
 Every released row keeps its record's columns and gains ``stream``. Shares are by bytes of text, a measure that no
-tokenizer changes; rows left out to meet them are counted as ``over_share``.
+tokenizer changes, or by tokens of a tokenizer that is named (`mashbill.row_size`); rows left out to meet them are
+counted as ``over_share``.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mashbill.errors import StoreError
 from mashbill.fingerprint import content_id, fingerprint
-from mashbill.records import Document, Record, schema_of
+from mashbill.records import schema_of
 from mashbill.refreshed import Refreshed
+from mashbill.row_size import BYTES, Measure, sizes, text_bytes
 from mashbill.store import MANIFEST, Counts, Stored, abandoned, file_digest, replacing, write_json
 
 SHARD_ROWS = 50_000
@@ -83,6 +85,8 @@ class StreamCounts(BaseModel):
     released: int
     text_bytes: int
     over_share: int
+    size: int | None = None
+    """What was released in what shares are counted in; None in releases from before that could be said."""
 
 
 class ReleaseManifest(BaseModel):
@@ -99,6 +103,10 @@ class ReleaseManifest(BaseModel):
     kind: str
     fingerprint: str
     seed: int
+    shares_by: str = "bytes"
+    """What shares are counted in: ``bytes`` of text, or ``tokens``."""
+    tokenizer: str = ""
+    """Which tokenizer counted, as a hash of all that decides its ids; empty for bytes."""
     streams: dict[str, StreamCounts]
     splits: dict[str, SplitCounts]
     refreshed: Refreshed | None = None
@@ -198,22 +206,26 @@ def split_of_sources(source_ids: list[str], splits: Mapping[str, float], seed: i
     return assigned
 
 
-def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Path:
+def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path, measure: Measure = BYTES) -> Path:
     """Write a release of curated streams; one that is finished and has all its rows is returned at once.
+
+    `measure` is what shares are counted in.
 
     Raises:
         StoreError: when the streams' rows are of different types, or there is no row at all.
     """
     # By name: the fingerprint does not know in which order a bill names its streams, so the bytes must not either.
     streams = dict(sorted(streams.items()))
-    digest = fingerprint((plan, {name: stored.manifest.fingerprint for name, stored in streams.items()}))
+    identity = (plan, {name: stored.manifest.fingerprint for name, stored in streams.items()})
+    # By bytes, as every release was counted before it could be said: those keep their fingerprints.
+    digest = fingerprint(identity if measure == BYTES else (*identity, measure))
     folder = root / "releases" / plan.name / digest
     if _whole(folder):
         return folder
     kinds = {stored.manifest.kind for stored in streams.values()}
     if len(kinds) != 1:
         raise StoreError(f"release {plan.name}: its streams hold {sorted(kinds)}; release one type of record")
-    index = index_of(streams)
+    index = index_of(streams, measure)
     if not index.height:
         raise StoreError(
             f"release {plan.name}: no row is left to publish; see where they went with `mashbill ls` and "
@@ -237,6 +249,8 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path) -> Pat
         kind=next(iter(kinds)),
         fingerprint=digest,
         seed=plan.seed,
+        shares_by=measure.unit,
+        tokenizer=measure.tokenizer,
         streams={name: stream_counts(name, streams, index, taken, plan, root) for name in streams},
         splits=splits,
     )
@@ -260,10 +274,11 @@ _INDEX = {
     "text_bytes": pl.Int64,
     "stream": pl.String,
     "part": pl.Int32,
+    "size": pl.Int64,
 }
 
 
-def index_of(streams: Mapping[str, Stored]) -> pl.DataFrame:
+def index_of(streams: Mapping[str, Stored], measure: Measure = BYTES) -> pl.DataFrame:
     """One light row for each curated row: enough to choose and split without the texts in memory."""
     frames = []
     for name, stored in streams.items():
@@ -273,28 +288,12 @@ def index_of(streams: Mapping[str, Stored]) -> pl.DataFrame:
             assert isinstance(table, pl.DataFrame)
             frames.append(
                 table.select(
-                    "id", "source_id", text_bytes=_text_bytes(stored.kind), stream=pl.lit(name), part=pl.lit(part)
-                ).with_row_index("row")
+                    "id", "source_id", text_bytes=text_bytes(stored.kind), stream=pl.lit(name), part=pl.lit(part)
+                )
+                .with_columns(size=sizes(table, stored.kind, measure))
+                .with_row_index("row")
             )
     return pl.concat(frames) if frames else pl.DataFrame(schema=_INDEX)
-
-
-def _text_bytes(kind: type[Record]) -> pl.Expr:
-    """Bytes of a row's text: a document's own; of other records, all texts of the content that only they have."""
-    columns = set(schema_of(kind).names) - set(schema_of(Record).names) - kind.not_content
-    names = ["text"] if issubclass(kind, Document) else sorted(columns)
-    sizes = [_bytes_in(schema_of(kind).field(name).type, pl.col(name)) for name in names]
-    return pl.sum_horizontal(sizes).cast(pl.Int64)
-
-
-def _bytes_in(kind: pa.DataType, value: pl.Expr) -> pl.Expr:
-    if pa.types.is_string(kind):
-        return value.str.len_bytes().cast(pl.Int64)
-    if pa.types.is_list(kind):
-        return value.list.eval(_bytes_in(kind.value_type, pl.element())).list.sum()
-    if pa.types.is_struct(kind):
-        return pl.sum_horizontal([_bytes_in(one.type, value.struct.field(one.name)) for one in kind])
-    return value.is_null().cast(pl.Int64) * 0  # numbers are no text
 
 
 def within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
@@ -302,21 +301,21 @@ def within_shares(index: pl.DataFrame, plan: ReleasePlan) -> pl.DataFrame:
     wanted = {name: share for name, share in plan.shares.items() if share > 0}
     if len(wanted) < 2:
         return index
-    sizes = {name: int(index.filter(stream=name)["text_bytes"].sum()) for name in wanted}
-    for name, size in sizes.items():
+    total = {name: int(index.filter(stream=name)["size"].sum()) for name in wanted}
+    for name, size in total.items():
         if not size:
             raise StoreError(
                 f"release {plan.name}: the stream {name} has no text, so no share of it can be taken; take it out of "
                 "`release.streams`, or see where its rows went with `mashbill rejects`"
             )
-    unit = min(sizes[name] / share for name, share in wanted.items())
+    unit = min(total[name] / share for name, share in wanted.items())
     kept = [index.filter(~pl.col("stream").is_in(list(wanted)))]
     for name, share in wanted.items():
         rows = index.filter(stream=name)
         order = [content_id("share", plan.seed, row) for row in rows["id"]]
         # The same row may stand in two parts: its place decides then.
         chosen = rows.with_columns(order=pl.Series(order)).sort("order", "part", "row")
-        kept.append(chosen.filter(pl.col("text_bytes").cum_sum() <= math.ceil(unit * share)).drop("order"))
+        kept.append(chosen.filter(pl.col("size").cum_sum() <= math.ceil(unit * share)).drop("order"))
     return pl.concat(kept).sort("stream", "part", "row")
 
 
@@ -381,6 +380,7 @@ def stream_counts(
         share_asked=plan.shares.get(name, 0.0),
         released=mine.height,
         text_bytes=int(mine["text_bytes"].sum()),
+        size=int(mine["size"].sum()),
         over_share=index.filter(stream=name).height - mine.height,
     )
 

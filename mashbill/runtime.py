@@ -12,7 +12,7 @@ from mashbill.errors import OverBudget, RequestFailed
 from mashbill.progress import Progress, Silent
 from mashbill.store import Counts, Tally
 
-NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed", "not_best"})
+NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed", "not_best", "over_accept", "not_asked"})
 """Reasons that say nothing against a reply: it said what an earlier draw had said, enough was made already, or
 another was better."""
 UNANSWERED = frozenset({OverBudget.state, RequestFailed.state})
