@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.kitchen import Kitchen, Outcome, kitchen_for, plan_of, released_line
+from flows.measuring import release_measure
 from flows.refresh_sources import Look, gone_and_moved, look_at, sources_of, taken_rows, unseen
 from mashbill.bill import Bill
 from mashbill.dated_release import DatedPlan, publish_dated
@@ -136,6 +137,7 @@ class Refresh:
         numbers = [number for (date, number), _ in dated_folders(self.root, self.bill.name) if date == self.date]
         return DatedPlan(
             release=plan_of(self.bill),
+            measure=release_measure(self.bill),
             kind=self.bill.streams[next(iter(self.bill.released))].writes,
             date=self.date,
             number=max(numbers, default=0) + 1,

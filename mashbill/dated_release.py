@@ -31,6 +31,7 @@ from mashbill.fingerprint import content_id, fingerprint
 from mashbill.records import Record
 from mashbill.refreshed import Refreshed, SourceNews, seal_of
 from mashbill.release import ReleaseManifest, ReleasePlan, index_of, stream_counts, within_shares, write_split
+from mashbill.row_size import BYTES, Measure
 from mashbill.seen import FILE_COLUMNS, FILES, RECORD_COLUMNS, RECORDS, write_table
 from mashbill.series import Dated, dated_name
 from mashbill.store import MANIFEST, Stored, file_digest, sync_directory, write_bytes, write_json
@@ -54,6 +55,8 @@ class DatedPlan:
     """Rows of the table of records, without their split."""
     splits: Mapping[str, str]
     """Source id -> the split that the series gave it."""
+    measure: Measure = BYTES
+    """What shares are counted in."""
 
     @property
     def name(self) -> str:
@@ -64,7 +67,8 @@ class DatedPlan:
         """What decides its rows."""
         before = self.series[-1].refreshed.seal if self.series else ""
         fingerprints = {name: stored.manifest.fingerprint for name, stored in sorted(streams.items())}
-        return fingerprint((self.release, fingerprints, before))
+        identity = (self.release, fingerprints, before)
+        return fingerprint(identity if self.measure == BYTES else (*identity, self.measure))
 
 
 def split_by_hash(source_id: str, splits: Mapping[str, float], seed: int) -> str:
@@ -96,7 +100,7 @@ def publish_dated(plan: DatedPlan, streams: Mapping[str, Stored], root: Path) ->
     kinds = {stored.kind.__name__ for stored in full.values()} | {plan.kind.__name__}
     if len(kinds) != 1:
         raise StoreError(f"release {plan.name}: its streams hold {sorted(kinds)}; release one type of record")
-    index = index_of(full)
+    index = index_of(full, plan.measure)
     shares = {name: share for name, share in plan.release.shares.items() if name in full}
     taken = within_shares(index, dataclasses.replace(plan.release, shares=shares))
     splits = _splits(plan, taken["source_id"])
@@ -111,6 +115,8 @@ def publish_dated(plan: DatedPlan, streams: Mapping[str, Stored], root: Path) ->
         kind=plan.kind.__name__,
         fingerprint=plan.fingerprint(streams),
         seed=plan.release.seed,
+        shares_by=plan.measure.unit,
+        tokenizer=plan.measure.tokenizer,
         streams={name: stream_counts(name, streams, index, taken, plan.release, root) for name in streams},
         splits={name: write_split(aside, name, taken.filter(split=name), full) for name in names},
         refreshed=_refreshed(plan),
