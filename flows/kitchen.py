@@ -244,6 +244,7 @@ class Kitchen:
         """Look again where each step's rows lie: what its asks are asked otherwise has changed."""
         self._stored = {key: stored for key, stored in self._stored.items() if key[1] < 0}
         self._joined.clear()
+        self._drawn.clear()
 
     def _refuse_nothing(self, stream: Stream, stored: Stored) -> None:
         if not stored.manifest.counts.kept:
