@@ -96,7 +96,7 @@ async def measure(url: str, count: int, requests: int, root: Path) -> None:
     print(f"batches        {len(sizes)}: {', '.join(f'{size:,}' for size in sizes[:12])}")
     print(f"wall           {took:.1f} s, {2 * count / took:,.0f} requests/s with a provider that answers at once")
     print(f"processor      {cpu / count / 2 * 1e6:.0f} us a request")
-    print(f"memory         {grown:.0f} MB more at the peak, {grown * 1024 / min(count, requests):.1f} kB a record under way")
+    print(f"memory         {grown:.0f} MB more at the peak, {grown * 1024 / min(count, requests):.1f} kB a record")
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ A runner is called as ``RUNNER JOB.json``. The job says::
 
 and the result::
 
-    {"version": "1.5.3", "ready_s": 3.1, "run_s": 6.4, "cpu_s": 5.9, "rejected": {},
-     "rows": [[17, "load 17; salt …"], …]}
+    {"version": "1.5.3", "ready_s": 3.1, "run_s": 6.4, "cpu_s": 5.9, "rejected": {"truncated": 16},
+     "retried": 16, "rows": [[17, "load 17; salt …"], …]}
 
 where `run_s` begins when everything is imported and a first run of `warm` prompts is over (most load half of what they
 need only then), and ends when the rows are on disk.
@@ -59,7 +59,9 @@ class Job:
         """The rows are on disk."""
         self.ended, self.used = time.perf_counter(), processor_seconds()
 
-    def done(self, version: str, rows: list[tuple[int, str]], rejected: dict[str, int] | None = None) -> None:
+    def done(
+        self, version: str, rows: list[tuple[int, str]], rejected: dict[str, int] | None = None, retried: int = 0
+    ) -> None:
         """Tell what there is."""
         found = {
             "version": version,
@@ -68,6 +70,7 @@ class Job:
             "cpu_s": self.used - self.used_run,
             "rows": rows,
             "rejected": rejected or {},
+            "retried": retried,
         }
         self.result.write_text(json.dumps(found), encoding="utf-8")
 

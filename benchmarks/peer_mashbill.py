@@ -35,6 +35,9 @@ def main() -> None:
     from dataclasses import replace
 
     from flows.kitchen import run_bill
+    from flows.retry import retry_bill
+    from flows.retry_change import Change
+    from mashbill.ask_state import AskState
     from mashbill.progress import Silent
     from mashbill.settings import Settings
 
@@ -45,8 +48,14 @@ def main() -> None:
     job.ready()
     outcome = run_bill(bill, replace(settings, root=job.out / "work" / "runs"), Silent())
     job.over()
-    rows = rows_in(outcome.releases)
-    job.done("this checkout", rows, rejects_in(job.out / "work" / "runs" / "say"))
+    rows, rejected = rows_in(outcome.releases), rejects_in(job.out / "work" / "runs" / "say")
+    retried = 0
+    if rejected.get("truncated"):
+        # What a user does about replies that were cut off: `mashbill retry BILL --state truncated --max-tokens 2x`.
+        change = Change(state=AskState.TRUNCATED, max_tokens="2x")
+        again = retry_bill(bill, replace(settings, root=job.out / "work" / "runs"), Silent(), change)
+        retried = len({number for number, _ in rows_in(again.releases)} - {number for number, _ in rows})
+    job.done("this checkout", rows, rejected, retried)
 
 
 def rows_in(release: Path | None) -> list[tuple[int, str]]:

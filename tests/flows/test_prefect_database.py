@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("prefect")
 
-from flows.prefect_database import keep_database, kept_database, lend_database  # noqa: E402
+from flows.prefect_database import keep_database, kept_database, lend_database
 
 
 @pytest.fixture(autouse=True)
