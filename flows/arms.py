@@ -199,7 +199,7 @@ async def plan_arm(kitchen: Kitchen, release: Path, training: Training, name: st
     )
     folder = kitchen.root / "plans" / f"{kitchen.bill.name}-{training.controls.get(name, name)}" / fingerprint(identity)
     if not (folder / MANIFEST).is_file():
-        await asyncio.to_thread(_build, folder, spec, training, stored, held_out)
+        await asyncio.to_thread(build_arm_plan, folder, spec, training, stored, held_out)
     return folder
 
 
@@ -216,9 +216,10 @@ def _supervised_identity(training: Training) -> tuple[object, ...]:
     return (SUPERVISED_FORMAT, training.supervision)
 
 
-def _build(
+def build_arm_plan(
     folder: Path, spec: PlanSpec, training: Training, stored: Mapping[str, Stored], held_out: frozenset[str]
 ) -> None:
+    """Write the plan of one arm over its streams' rows, without those of held-out source documents."""
     from train.prompt_form import prompt_form
     from train.student import student_tokenizer
 

@@ -28,6 +28,7 @@ from flows.exits import Exits
 from flows.judge_cli import judge_app
 from flows.kg_cli import kg_app
 from flows.look_cli import look_app
+from flows.loop_cli import loop
 from flows.refresh_cli import refresh
 from flows.status_cli import status
 from flows.student_cli import seen, student_app
@@ -62,6 +63,7 @@ app.command()(seen)
 app.command("cells")(cells)
 app.command()(refresh)
 app.add_typer(budget_app)
+app.command("loop")(loop)
 
 BillPath = Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)]
 Root = Annotated[

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.field_schema import Schema, first_paragraph, is_required, object_schema
+from flows.loop_schema import loop_schema
 from mashbill.bill import Accept, Release
 from mashbill.registry import available, load
 from mashbill.runtime import RejectPolicy
@@ -83,6 +84,7 @@ def _top() -> Schema:
         "student": object_schema(StudentSpec),
         "train": _train(),
         "star": _said("Rounds of learning from right answers of the student's own.", {"type": "object"}),
+        "loop": loop_schema(),
         "evaluate": _evaluate(),
     }
 

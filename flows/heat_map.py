@@ -1,4 +1,4 @@
-"""Heat maps side by side: one row for each discipline, one column for each difficulty, one panel for each thing shown.
+"""Heat maps side by side: a row for each discipline, a column for each difficulty, a panel for each thing shown.
 
 The panels share their rows and columns, so that the same place is the same cell in all. Each cell says its number; the
 colour says it again. A cell without a value is left white, so that nothing looks like a nought. The kind of file
@@ -43,8 +43,10 @@ class Panel:
     """A small line below a cell's number, as its interval."""
 
 
-def draw_heat_maps(panels: Sequence[Panel], path: Path, *, title: str, note: str = "") -> Path:
-    """Draw panels side by side into a file.
+def draw_heat_maps(
+    panels: Sequence[Panel], path: Path, *, title: str, note: str = "", below: str = "difficulty"
+) -> Path:
+    """Draw panels side by side into a file; `below` says what the columns are.
 
     Raises:
         SettingsError: when matplotlib is not installed, or the file's suffix is unknown.
@@ -71,7 +73,7 @@ def draw_heat_maps(panels: Sequence[Panel], path: Path, *, title: str, note: str
     for at, row in enumerate(rows):
         text_at(axes, names - 0.12, _middle(height, at), cut(row), "right", INK)
     for at, panel in enumerate(panels):
-        _panel(axes, panel, rows, columns, names + at * each, height)
+        _panel(axes, panel, rows, columns, names + at * each, height, below)
     return written(figure, path, title)
 
 
@@ -79,7 +81,9 @@ def _middle(height: float, row: int) -> float:
     return height - HEAD - (row + 0.5) * ROW
 
 
-def _panel(axes: Axes, panel: Panel, rows: Sequence[str], columns: Sequence[int], left: float, height: float) -> None:
+def _panel(
+    axes: Axes, panel: Panel, rows: Sequence[str], columns: Sequence[int], left: float, height: float, what: str
+) -> None:
     from matplotlib.patches import Rectangle
 
     text_at(axes, left, height - 0.58, cut(panel.title, 60), "left", INK, weight="bold")
@@ -99,7 +103,7 @@ def _panel(axes: Axes, panel: Panel, rows: Sequence[str], columns: Sequence[int]
             if small:
                 text_at(axes, x + CELL / 2, y - 0.11, small, "center", ink, size=6.5)
     below = _middle(height, len(rows) - 1) - ROW / 2 - 0.16
-    text_at(axes, left + len(columns) * CELL / 2, below, "difficulty", "center", QUIET, size=8)
+    text_at(axes, left + len(columns) * CELL / 2, below, what, "center", QUIET, size=8)
 
 
 def _said(value: float, scale: Scale) -> str:

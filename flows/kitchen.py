@@ -338,6 +338,10 @@ def checked_bill(path: Path, settings: Settings) -> Bill:
         from flows.star_section import read_star
 
         read_star(bill)
+    if "loop" in bill.whole:
+        from flows.loop_section import read_loop
+
+        read_loop(bill)
     return bill
 
 

@@ -127,9 +127,9 @@ def read_training(bill: Bill) -> Training | None:
     )
     student = read_student(bill)
     supervision = read_supervision(section, student)
-    replay = _replay(section.at("replay"), bill) if "replay" in section else None
+    replay = read_replay(section.at("replay"), bill) if "replay" in section else None
     seeded = {"seed": bill.seed, **section.value}
-    plan = _part(section, seeded, plan_names).build(PlanSpec)
+    plan = part_of(section, seeded, plan_names).build(PlanSpec)
     if replay is not None:
         plan = dataclasses.replace(plan, replay=replay.source, replay_share=replay.share)
     if "curriculum" in section:
@@ -137,7 +137,7 @@ def read_training(bill: Bill) -> Training | None:
     if not section.at("arms").items():
         section.at("arms").fail("names no arm; wanted is arm -> {stream: share}, for example {made: {made: 1}}")
     plans = {name: dataclasses.replace(plan, shares=_arm(arm, name, bill)) for name, arm in section.at("arms").items()}
-    render = _read_render(section)
+    render = read_render(section)
     kinds = {stream: kind_of(bill, stream) for one in plans.values() for stream in one.shares}
     for name, one in plans.items():
         for stream in one.shares:
@@ -147,7 +147,7 @@ def read_training(bill: Bill) -> Training | None:
     if replay is not None:
         kinds[replay.source] = kind_of(bill, replay.source)
         check_rows(section.at("replay").at("from"), kinds[replay.source], supervision, render)
-    recipe = _part(section, seeded, recipe_names).build(TrainRecipe)
+    recipe = part_of(section, seeded, recipe_names).build(TrainRecipe)
     distills = read_distills(section, bill, plans)
     plans, controls = with_controls(plans, distills)
     return Training(
@@ -217,7 +217,7 @@ def read_hardware(settings: Settings) -> Hardware:
     return settings.section("hardware").build(Hardware)
 
 
-def _read_render(section: Section) -> RenderSpec:
+def read_render(section: Section) -> RenderSpec:
     """How texts are written out; ``questions: {}`` takes every default."""
     render = section.get("render", {})
     if not isinstance(render.value, Mapping) or "questions" not in render:
@@ -225,11 +225,13 @@ def _read_render(section: Section) -> RenderSpec:
     return render.build(RenderSpec, made={"questions": render.at("questions").build(QuestionText)})
 
 
-def _part(section: Section, values: Mapping[str, object], names: list[str]) -> Section:
+def part_of(section: Section, values: Mapping[str, object], names: list[str]) -> Section:
+    """Some of the fields of a section, to be built into what has those alone."""
     return dataclasses.replace(section, value={name: values[name] for name in names if name in values})
 
 
-def _replay(section: Section, bill: Bill) -> Replay:
+def read_replay(section: Section, bill: Bill) -> Replay:
+    """The general text that is mixed in: a source or stream, and its share."""
     section.only(("from", "share"), required=("from", "share"))
     source, share = section.at("from").as_(str), section.at("share").as_(float)
     known = [*bill.streams, *bill.sources]

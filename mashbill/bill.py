@@ -62,6 +62,7 @@ TOP = (
     "student",
     "train",
     "star",
+    "loop",
     "evaluate",
 )
 

@@ -1,0 +1,366 @@
+"""The closed loop over a made country: what is written follows what is weak, and the test is read at the end alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import flows.loop_rounds
+from benchmarks.loop_world import World, write_project
+from flows.kitchen import Kitchen, Outcome, kitchen_for
+from flows.loop import run_loop
+from flows.loop_questions import Validated
+from flows.loop_rounds import Stage, at_once
+from flows.loop_section import Loop
+from mashbill.errors import BillError, InputError, Interrupted, StoreError
+from mashbill.progress import Silent
+from mashbill.settings import Settings
+from mashbill.weakness import Answered
+
+T = TypeVar("T")
+WORLD = World.made(1, scale=0.25)
+TINY: dict[str, Any] = {
+    "rounds": 2,
+    "tokens": 400,
+    "control": "",
+    "probe": 0.0,
+    "train": {"tokens": 512, "sequence_length": 32, "batch": 4, "learning_rate": 1.0e-2},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def made(folder: Path, **loop: Any) -> Path:
+    return write_project(folder, WORLD, each=4, **{**TINY, **loop})
+
+
+def run(bill: Path, stage: Stage = at_once) -> Outcome:
+    async def inside() -> Outcome:
+        settings = Settings(root=bill.parent / "runs", tables={"hardware": {"device": "cpu"}})
+        async with kitchen_for(bill, settings, Silent()) as kitchen:
+            return await run_loop(kitchen, stage)
+
+    return asyncio.run(inside())
+
+
+def report_of(outcome: Outcome) -> dict[str, Any]:
+    assert outcome.report is not None
+    return dict(json.loads((outcome.report / "loop.json").read_bytes()))
+
+
+def released(root: Path, name: str) -> list[dict[str, Any]]:
+    (folder,) = (root / "releases" / name).iterdir()
+    return [row for file in sorted(folder.glob("data/*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def kept_bytes(root: Path) -> dict[str, bytes]:
+    """What a loop leaves that has no time in it."""
+    places = ("loops", "releases", "reports", "take_rows", "tell_facts", "exact_dedup")
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for place in places
+        for path in sorted((root / place).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_each_round_is_a_release_of_new_rows_within_its_budget_and_the_report_says_all_of_it(tmp_path: Path) -> None:
+    bill = made(tmp_path, control="uniform", probe=0.5)
+    outcome = run(bill)
+    root, found = tmp_path / "runs", report_of(outcome)
+    rounds = found["runs"]["country"]["rounds"]
+    assert [one["round"] for one in rounds] == [0, 1, 2]
+    texts = [released(root, f"country-round-{number}") for number in (1, 2)]
+    for number, rows in enumerate(texts, start=1):
+        said = rounds[number]
+        assert (len(rows), said["new_tokens"] <= 400, said["new_tokens"] > 300) == (said["new_rows"], True, True)
+        assert sum(sum(own.values()) for own in said["allocation"]["wanted"].values()) == 400
+        assert {row["stream"] for row in rows} == {"notes", "gossip"}
+        place = next(root.glob(f"loops/country/*/round-{number}/allocation.json"))
+        assert json.loads(place.read_bytes()) == said["allocation"]
+        (release,) = (root / "releases" / f"country-round-{number}").iterdir()
+        assert f"round {number}: 400 tokens by weakness over 6 groups" in (release / "README.md").read_text()
+    # No text of the second round is one of the first, though records were written from twice.
+    assert not {row["text"] for row in texts[0]} & {row["text"] for row in texts[1]}
+    # Nothing is measured of a student from scratch, so round 1 gives all groups alike; round 2 looks at round 1.
+    first, second = (one["allocation"] for one in rounds[1:])
+    assert (first["overall"], first["gamma"]) == (None, 0)
+    assert (second["overall"], second["gamma"]) == (rounds[1]["validation"]["accuracy"], 2)
+    weights = {one["name"]: one["smoothed"] for one in second["groups"]}
+    by_group = {name: sum(own.get(name, 0) for own in second["wanted"].values()) for name in weights}
+    assert by_group[max(weights, key=lambda one: weights[one])] == min(by_group.values())
+    # The control has the same budgets, from the same seeds, and looks at nothing.
+    control = found["runs"]["country-uniform"]["rounds"]
+    assert [one["round"] for one in control] == [0, 1, 2]
+    assert all(set(one["allocation"]["shares"].values()) == {0.5} for one in control[1:])
+    assert max(by_group.values()) > max(sum(own["bread"] for own in control[2]["allocation"]["wanted"].values()), 68)
+    best = max(rounds, key=lambda one: one["validation"]["right"])
+    assert (found["runs"]["country"]["chosen"], found["test"]["country"]["round"]) == (best["round"], best["round"])
+    assert outcome.report is not None
+    assert {path.name for path in outcome.report.iterdir()} == {
+        "curve.png", "groups.png", "loop.json", "recipes.png", "report.md",
+    }  # fmt: skip
+    assert "country less country-uniform:" in (outcome.report / "report.md").read_text()
+
+
+def test_the_test_is_opened_after_the_choice_and_changes_nothing_before(tmp_path: Path) -> None:
+    opened = list[tuple[str, bool]]()
+    watching = [False]
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if watching[0] and event == "open" and str(args[0]).endswith("/test.jsonl"):
+            opened.append((str(args[0]), any(tmp_path.glob("runs/loops/country/*/choice.json"))))
+
+    sys.addaudithook(hook)
+    bill = made(tmp_path)
+
+    async def inside() -> Outcome:
+        settings = Settings(root=tmp_path / "runs", tables={"hardware": {"device": "cpu"}})
+        async with kitchen_for(bill, settings, Silent()) as kitchen:
+            return await run_loop(kitchen, watched)
+
+    async def watched(name: str, work: Callable[[], Awaitable[T]]) -> T:
+        watching[0] = True  # the bill has been read by the first stage
+        return await work()
+
+    asyncio.run(inside())
+    watching[0] = False
+    assert [when for place, when in opened if place == str(tmp_path / "test.jsonl")] == [True]
+    assert all(when for _, when in opened)
+
+
+def test_a_test_is_given_out_once_to_a_choice_on_disk_and_only_as_it_was(tmp_path: Path) -> None:
+    from flows.loop_questions import SealedTest
+    from mashbill.store import file_digest
+
+    test, choice = tmp_path / "test.jsonl", tmp_path / "choice.json"
+    test.write_text("{}\n")
+    sealed = SealedTest(test, file_digest(test))
+    with pytest.raises(StoreError, match="no round is chosen yet"):
+        sealed.unseal(choice, tmp_path / "copy")
+    choice.write_text("{}")
+    assert sealed.unseal(choice, tmp_path / "copy").read_text() == "{}\n"
+    with pytest.raises(StoreError, match="the test was read already"):
+        sealed.unseal(choice, tmp_path / "copy")
+    changed = SealedTest(test, file_digest(test))
+    test.write_text("{} \n")
+    with pytest.raises(InputError, match="changed since the loop began"):
+        changed.unseal(choice, tmp_path / "copy")
+    test.unlink()
+    with pytest.raises(InputError, match="cannot be read any more"):
+        SealedTest(test, "").unseal(choice, tmp_path / "copy")
+
+
+def test_a_loop_stopped_at_any_stage_goes_on_to_the_same_bytes_and_pays_once(tmp_path: Path) -> None:
+    whole, stopped = made(tmp_path / "whole"), made(tmp_path / "stopped")
+    stages = list[str]()
+
+    async def noted(name: str, work: Callable[[], Awaitable[T]]) -> T:
+        stages.append(name)
+        return await work()
+
+    run(whole, noted)
+    for at in (0, 1, 4, len(stages) - 1):
+        left = [at]
+
+        async def ends(name: str, work: Callable[[], Awaitable[T]], left: list[int] = left) -> T:
+            if left[0] == 0:
+                raise Interrupted("stopped on request")
+            left[0] -= 1
+            return await work()
+
+        with pytest.raises(Interrupted):
+            run(stopped, ends)
+    run(stopped)
+    assert kept_bytes(tmp_path / "stopped" / "runs") == kept_bytes(tmp_path / "whole" / "runs")
+    assert replies(tmp_path / "stopped") == replies(tmp_path / "whole")
+
+
+def replies(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "runs" / "ledger.sqlite")) as ledger:
+        ((count,),) = ledger.execute("select count(*) from replies")
+        return int(count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_loop_whose_process_is_ended_goes_on_to_the_same_bytes(tmp_path: Path, how: signal.Signals) -> None:
+    whole, ended = made(tmp_path / "whole"), made(tmp_path / "ended")
+    run(whole)
+    with started(ended) as process:
+        until = time.monotonic() + 120
+        while not list(ended.parent.glob("runs/loops/country/*/round-1/allocation.json")) and time.monotonic() < until:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == (-9 if how is signal.SIGKILL else 130), err
+    assert how is signal.SIGKILL or "to go on, run the same command again" in err
+    run(ended)
+    assert kept_bytes(ended.parent / "runs") == kept_bytes(whole.parent / "runs")
+
+
+def started(bill: Path) -> subprocess.Popen[str]:
+    import os
+
+    here = str(Path(__file__).parents[2])
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MASHBILL", "PREFECT"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "loop", str(bill), "--quiet"],
+        cwd=bill.parent,
+        env={**ours, "PYTHONPATH": here, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_recipe_that_gives_nothing_keeps_its_floor_and_is_dropped_and_said(tmp_path: Path) -> None:
+    bill = made(tmp_path, rounds=3, recipes=["notes", "mute"], exploration=0.2, patience=0)
+    rounds = report_of(run(bill))["runs"]["country"]["rounds"]
+    assert [one["made"]["mute"]["rows"] for one in rounds[1:3]] == [0, 0]
+    assert rounds[1]["made"]["mute"]["note"].startswith("made no row from ")
+    assert rounds[1]["worth"]["mute"]["reward"] == 0
+    assert 0.1 <= rounds[2]["allocation"]["shares"]["mute"] < 0.5
+    assert "mute gave no row in 2 rounds in a row, and is given nothing more" in rounds[2]["notes"]
+    assert list(rounds[3]["made"]) == ["notes"]
+    assert rounds[3]["allocation"]["shares"] == {"notes": 1.0}
+
+
+def test_it_stops_where_a_round_makes_nothing_new(tmp_path: Path) -> None:
+    bill = made(tmp_path, recipes=["notes"], rounds=5, repeats=1, tokens=100_000, patience=0)
+    outcome = run(bill)
+    found = report_of(outcome)["runs"]["country"]
+    assert [one["round"] for one in found["rounds"]] == [0, 1]
+    assert found["ended"] == "round 2 made no row that is new: notes made no row from 0 records"
+    assert "stopped after round 1: round 2 made no row that is new" in outcome.summary
+    # What fell short of the budget is said in the round.
+    assert any("of 100,000 tokens after" in note for note in found["rounds"][1]["notes"])
+
+
+def with_answers(monkeypatch: pytest.MonkeyPatch, right: Callable[[int, int], bool]) -> None:
+    """Students whose answers are decided here: by the round they are of, and the place of the question."""
+    asked = [0]
+
+    async def validated(kitchen: Kitchen, loop: Loop, model: Path) -> Validated:
+        del kitchen, model
+        number, asked[0] = asked[0], asked[0] + 1
+        answers = [Answered(groups=one.groups, right=right(number, at)) for at, one in enumerate(loop.asked)]
+        return Validated(tuple(answers), ("",) * len(answers), loop.asked)
+
+    monkeypatch.setattr(flows.loop_rounds, "validated", validated)
+
+
+def test_it_stops_where_nothing_is_weak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_answers(monkeypatch, lambda number, at: number > 0)
+    found = report_of(run(made(tmp_path, rounds=5)))["runs"]["country"]
+    assert len(found["rounds"]) == 2
+    assert found["ended"] == "round 1 got every validation question of every group right: nothing is weak"
+
+
+def test_it_stops_when_validation_gains_nothing_and_takes_the_best_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Round 0 gets 2 right, round 1 gets 9, and all after it get 9 or fewer.
+    with_answers(monkeypatch, lambda number, at: at < (2, 9, 9, 8, 8)[number])
+    bill = made(tmp_path, rounds=4, patience=2)
+    outcome = run(bill)
+    found = report_of(outcome)["runs"]["country"]
+    assert (len(found["rounds"]), found["chosen"]) == (4, 1)
+    assert found["ended"] == "2 rounds in a row gained nothing on the validation questions"
+    # Without probes, a round's gain is each recipe's.
+    assert {one["measured_gain"] for one in found["rounds"][2]["worth"].values()} == {0.0}
+    assert found["rounds"][3]["worth"]["notes"]["measured_gain"] == pytest.approx(-1 / 24)
+
+
+def test_a_student_may_go_on_from_its_last_self_with_a_share_of_earlier_rows(tmp_path: Path) -> None:
+    bill = made(tmp_path, start="last", earlier=0.25)
+    run(bill)
+    plans = {
+        path.parents[1].name: json.loads(path.read_bytes()) for path in tmp_path.glob("runs/plans/*/*/manifest.json")
+    }
+    first, second = (plans[f"country-loop-round-{number}"] for number in (1, 2))
+    assert list(first["streams"]) == ["made"]
+    shares = {name: one["share"] for name, one in second["streams"].items()}
+    assert shares["earlier"] == pytest.approx(0.25, abs=0.1)
+    runs = [
+        json.loads(next(tmp_path.glob(f"runs/students/country-loop-round-{n}/*/job.json")).read_bytes()) for n in (1, 2)
+    ]
+    assert Path(runs[0]["student"]["path"]).parent == tmp_path / "runs" / "students" / "base"
+    assert runs[1]["student"]["path"] == str(next(tmp_path.glob("runs/students/country-loop-round-1/*/model")))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"rounds": 0}, r"country.yaml:\d+: loop: rounds is 0; from 1 to 100 are wanted"),
+        ({"validation": None}, r"loop: needs the field 'validation'"),
+        ({"validation": "none.jsonl"}, r"loop.validation: no such file"),
+        (
+            {"test": "validation.jsonl"},
+            r"validation.jsonl and validation.jsonl share 24 questions: v-bread-0 and v-brea",
+        ),
+        ({"recipes": ["note"]}, r"no stream is called 'note' \(did you mean notes\?\)"),
+        ({"recipes": []}, r"recipes is \[\]; at least one stream is wanted"),
+        ({"rows": 10}, r"tokens is 400 and rows 10; one of them is wanted"),
+        ({"weak": "domain"}, r"loop.weak: is \{by: …\}"),
+        ({"weak": {"by": "trade"}}, r"none of the 24 questions in validation.jsonl is in a group by trade; .*domain"),
+        ({"weak": {"by": "cells"}}, r"none of the 24 questions in validation.jsonl is in a group by cells"),
+        ({"weak": {"by": ["answer"]}}, r"the rows that notes takes are Document and lack the column answer"),
+        ({"weak": {"by": "domain", "most": 0.5}}, r"loop.weak: least is 0.2, from 0 to 1, and most 0.5, 1"),
+        ({"dedup": "length"}, r"loop.dedup.*: length cannot take out what an earlier round has"),
+        ({"dedup": {"exact_dedup": {"against": "x"}}}, r"against: is the loop's to set"),
+        ({"dedup": "exactdedup"}, r"no step is called 'exactdedup'"),
+        ({"from_errors": ["gossip"]}, r"gossip reads Document, and a confident error is a question"),
+        ({"from_errors": ["x"]}, r"from_errors names 'x', which is none of the recipes"),
+        ({"patience": -1}, r"patience is -1; 0"),
+        ({"rewards": {"gain": 0, "tokens": 0, "novelty": 0}}, r"the parts of a reward are 0 or more, and not all 0"),
+        ({"train": {"batch": 2}}, r"loop.train: needs the field 'tokens'"),
+        ({"train": {"tokens": 9, "arms": {}}}, r"loop.train.arms: unknown field"),
+    ],
+)
+def test_a_loop_that_cannot_run_is_refused_with_its_line(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(BillError, match=said):
+        run(made(tmp_path, **changed))
+
+
+def test_a_bill_without_a_loop_is_told_where_to_look(tmp_path: Path) -> None:
+    bill = made(tmp_path)
+    bill.write_text("".join(line for line in lines_before_loop(bill)))
+    with pytest.raises(BillError, match=r"has no `loop` section; docs/loop\.md shows one"):
+        run(bill)
+
+
+def lines_before_loop(bill: Path) -> Iterator[str]:
+    for line in bill.read_text().splitlines(keepends=True):
+        if line.startswith("loop:"):
+            return
+        yield line
+
+
+def test_a_loop_of_another_root_is_the_same_and_a_finished_one_asks_nothing(tmp_path: Path) -> None:
+    bill = made(tmp_path)
+    first = run(bill)
+    before, paid = kept_bytes(tmp_path / "runs"), replies(tmp_path)
+    assert run(bill).summary == first.summary
+    assert (kept_bytes(tmp_path / "runs"), replies(tmp_path)) == (before, paid)
+    shutil.rmtree(tmp_path / "runs" / "students")
+    run(bill)
+    assert kept_bytes(tmp_path / "runs") == before
