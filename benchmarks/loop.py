@@ -1,6 +1,6 @@
 """Does a loop that looks at what is weak do better than one that does not, at the same budgets and from the same seeds?
 
-A made country of six trades with 8 to 48 things to know in each, a scripted teacher with one recipe that is right and
+A made country of six trades with 12 to 48 things to know in each, a scripted teacher with one recipe that is right and
 one that is wrong in 60 % of its texts, and students of thousands of weights (`benchmarks/loop_world.py`). Each seed is
 a country of its own. Both loops have the same new tokens in each round, and each round's student learns from the same
 number of tokens; the control gives every trade and both recipes as much in each round. Beside them two that each take

@@ -1,7 +1,7 @@
 """A made country of six trades, a scripted teacher of known faults, and a project whose bill closes a loop over them.
 
 Each trade has terms, and each term is of one of eight kinds, which nobody can guess. Trades differ in how much there is
-to know: two of 8 terms, two of 24 and two of 48. A document states one fact; a text that the teacher writes of it says
+to know: two of 12 terms, two of 24 and two of 48. A document states one fact; a text that the teacher writes of it says
 it four times in other words::
 
     salt    doran-ka lu .   ->   kind of doran-ka lu . they call doran-ka lu . …
@@ -25,7 +25,7 @@ import yaml
 
 from mashbill.fingerprint import seed_of
 
-TRADES: Mapping[str, int] = {"bread": 8, "glass": 8, "lamps": 24, "ropes": 24, "salt": 48, "tides": 48}
+TRADES: Mapping[str, int] = {"bread": 12, "glass": 12, "lamps": 24, "ropes": 24, "salt": 48, "tides": 48}
 """Trade -> its terms."""
 
 
@@ -188,7 +188,7 @@ def write_project(folder: Path, world: World, *, each: int = 24, **loop: Any) ->
 
 LOOP: dict[str, Any] = {
     "rounds": 4,
-    "tokens": 1500,
+    "tokens": 2000,
     "recipes": ["notes", "gossip"],
     "weak": {"by": "domain", "gamma": 2},
     "validation": "validation.jsonl",
@@ -198,7 +198,7 @@ LOOP: dict[str, Any] = {
     "repeats": 60,
     "patience": 0,
     "control": "uniform",
-    "train": {"tokens": 24_000, "sequence_length": 64, "batch": 4, "learning_rate": 1.0e-2},
+    "train": {"tokens": 60_000, "sequence_length": 64, "batch": 4, "learning_rate": 1.0e-2},
 }
 
 

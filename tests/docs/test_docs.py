@@ -198,6 +198,7 @@ def test_a_table_of_fields_has_every_field_and_its_default(page: Path, name: str
     shown = {field.name: field for field in fields if field.name in rows}
     hidden: dict[str, set[str]] = {
         "train.plan.PlanSpec": {"shares", "replay", "replay_share"},
+        "flows.loop_spec.LoopSpec": {"rewards"},
         "synth.generators.constraint_search.ConstraintSearch": {"decompose", "seeds_digest"},
         **HIDDEN_PROMPTS,
     }
