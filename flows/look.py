@@ -103,7 +103,8 @@ def _step_facts(thing: Thing, manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield "counts", counts_line(counts)
     if counts.asks:
         tokens = f"{number(counts.prompt_tokens)} prompt and {number(counts.completion_tokens)} completion tokens"
-        yield "asks", f"{number(counts.asks)}, {tokens}"
+        worse = "".join(f"; {state} {number(count)}" for state, count in counts.states.items())
+        yield "asks", f"{number(counts.asks)}, {tokens}{worse}"
 
 
 def _shortened(place: str) -> str:

@@ -26,7 +26,7 @@ from rich.text import Text
 from flows.retry_change import state_named
 from flows.stored import Thing, find_thing, releases, steps, the_thing
 from flows.terminal import console, excerpt, grid, number, plain, short, some
-from mashbill.ask_state import ASKED_AGAIN, WITHOUT_REPLY, AskState
+from mashbill.ask_state import ASKED_AGAIN, AskState, by_state
 from mashbill.errors import StoreError
 from mashbill.ledger import Ledger
 from mashbill.ledger_states import Ended
@@ -49,11 +49,7 @@ class _Asked:
 
     @property
     def states(self) -> Counter[str]:
-        """Asks by state; what is left is ``ok``."""
-        found = Counter(self.counts.states)
-        without_reply = sum(found[state.value] for state in WITHOUT_REPLY)
-        ok = self.counts.asks + without_reply - found.total()
-        return Counter({AskState.OK.value: ok, **found})
+        return Counter(by_state(self.counts.asks, self.counts.states))
 
 
 def render_asks(said: str, settings: Settings, *, state: str = "", rows: int | None = None, as_json: bool) -> None:

@@ -20,6 +20,7 @@ The last two say nothing of the request (`mashbill.errors.Unanswered`), so the n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from mashbill.engine import Reply
@@ -64,3 +65,13 @@ def state_of_text(reply: Reply) -> AskState:
     if reply.finish_reason == "length":
         return AskState.TRUNCATED
     return AskState.OK if reply.text.strip() else AskState.UNPARSABLE
+
+
+def by_state(replies: int, states: Mapping[str, int]) -> dict[str, int]:
+    """Asks by state, from what a manifest counts: replies, and asks by state but those that ended ``ok``.
+
+    >>> by_state(40, {"truncated": 3, "refused": 1})
+    {'ok': 37, 'truncated': 3, 'refused': 1}
+    """
+    without_reply = sum(states.get(state.value, 0) for state in WITHOUT_REPLY)
+    return {AskState.OK.value: replies + without_reply - sum(states.values()), **states}

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from mashbill.ask_state import by_state
 from mashbill.records import RECORD_TYPES, schema_of
 from mashbill.release import ReleaseManifest, StepCounts, StreamCounts
 from mashbill.store import Counts
@@ -247,10 +248,20 @@ def _said(release: ReleaseManifest) -> Iterable[str]:
     found: dict[str, list[str]] = {}
     for name, stream in release.streams.items():
         for step in stream.steps:
-            for sentence in step.said:
+            for sentence in (*step.said, *_asks(step)):
                 found.setdefault(f"* `{step.step}`, %s: {_cell(sentence)}", []).append(f"**{name}**")
     if found:
         yield "\n".join(line.replace("%s", ", ".join(names), 1) for line, names in found.items())
+
+
+def _asks(step: StepCounts) -> Iterable[str]:
+    """How asks ended that did not end ``ok``, and how many were asked otherwise since."""
+    if step.counts.states:
+        asks = by_state(step.counts.asks, step.counts.states)
+        worse = ", ".join(f"{state} {count:,}" for state, count in step.counts.states.items())
+        yield f"of {sum(asks.values()):,} asks {sum(step.counts.states.values()):,} did not end ok: {worse}"
+    if retries := step.identity.get("retries"):
+        yield f"asked otherwise after they had not ended well: {retries['asks']:,} asks"
 
 
 def _counts(counts: Counts) -> list[object]:

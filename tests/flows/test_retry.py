@@ -74,6 +74,12 @@ def test_what_was_cut_off_is_asked_with_more_tokens_until_nothing_is(tmp_path: P
     assert len(releases(run)) == 2
     assert first < releases(run)
     assert "the same from the ledger alone" in said(run, "replay")
+    [new] = releases(run) - first
+    card = (run.root / "releases/tiny" / new / "README.md").read_text()
+    assert f"did not end ok: truncated {len(still)}" in card
+    assert f"asked otherwise after they had not ended well: {len(cut)} asks" in card
+    [step] = {str(one["step_fingerprint"]) for one in still}
+    assert f"; truncated {len(still)}" in said(run, "show", step, "-n", "0", bill=False)
 
     # Whoever runs the bill from now on has what was retried, and pays nothing.
     before, paid = everything(run.root / "releases"), len(run.paid())
