@@ -89,25 +89,25 @@ def _things(said: str, root: Path) -> list[Thing]:
     known = steps(root)
     if named := [one for one in known if said in ("", one.name)]:
         return _once(named)
-    name = _bill_name(said)
-    if not name:
-        thing = find_thing(said, root, ["step", "release"]) or the_thing(said, root, ["step", "release"])
-        return [thing] if thing.sort == "step" else _steps_of(thing, root)
-    made = [one for one in releases(root) if one.name == name and one.finished]
-    if not made:
-        raise StoreError(
-            f"{said}: no release of {name} lies under {root} yet; run the bill to its end, or name one of its steps"
-        )
-    return _steps_of(made[-1], root)
+    if Path(said).is_file():
+        return _steps_of_bill(Path(said), known, root)
+    thing = find_thing(said, root, ["step", "release"]) or the_thing(said, root, ["step", "release"])
+    return [thing] if thing.sort == "step" else _steps_of(thing, root)
 
 
-def _bill_name(said: str) -> str:
-    """The name of the bill in a file, or nothing where no file is meant."""
-    if not Path(said).is_file():
-        return ""
+def _steps_of_bill(path: Path, known: list[Thing], root: Path) -> list[Thing]:
+    """The steps of its latest release; where none was made, the last that was stored of each step that it names."""
     from mashbill.bill import read_bill
 
-    return read_bill(Path(said)).name
+    bill = read_bill(path)
+    made = [one for one in releases(root) if one.name == bill.name and one.finished]
+    if made:
+        return _steps_of(made[-1], root)
+    named = {step.name for stream in bill.streams.values() for step in stream.steps if step.asks}
+    last = {one.name: one for one in known if one.name in named}
+    if not last:
+        raise StoreError(f"{path}: none of its steps that ask is stored under {root}; run it first")
+    return list(last.values())
 
 
 def _steps_of(release: Thing, root: Path) -> list[Thing]:

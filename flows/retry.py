@@ -23,7 +23,7 @@ from flows.terminal import number, some
 from mashbill.ask_state import ASKED_AGAIN, AskState
 from mashbill.bill import Bill, Stream
 from mashbill.engine import Sampling
-from mashbill.errors import UserError
+from mashbill.errors import NothingLeft, TooManyRejects, UserError
 from mashbill.execute import place_of
 from mashbill.ledger_states import Ended, Retry
 from mashbill.progress import Progress
@@ -49,81 +49,108 @@ def retry_bill(path: Path, settings: Settings, progress: Progress, change: Chang
     return run_stages(path, settings, progress, stages, command="retry")
 
 
+Spot = tuple[str, int]
+"""A step of a bill: the name of its stream, and which of its steps."""
+
+
 @dataclass
 class _Retrying:
     kitchen: Kitchen
     change: Change
-    places: dict[str, Place] = field(default_factory=dict)
-    """Base of a step -> where its rows lie, as it asks by now."""
-    names: dict[str, str] = field(default_factory=dict)
-    """Base of a step -> its name."""
-    asked: dict[str, set[str]] = field(default_factory=dict)
-    """Base of a step -> first keys of its asks that are asked again."""
+    places: dict[Spot, Place] = field(default_factory=dict)
+    """Where the rows of each asking step lie, as it asks by now."""
+    asked: dict[Spot, set[str]] = field(default_factory=dict)
+    """First keys of the asks of a step that are asked again."""
     begun: bool = False
     """Whether an earlier retry had not come to its end."""
 
     async def outcome(self) -> Outcome:
         """Finish what was begun, or else ask again; what came of it."""
-        await self._look()
-        folder = await self.kitchen.release()
-        if not self.begun and self.change.state not in ASKED_AGAIN:
-            retries = self._chosen()
-            self.asked = {base: set(some) for base, some in retries.items()}
-            if retries:
-                self.kitchen.ledger.retry(retries)
-                self.kitchen.forget()
-                folder = await self.kitchen.release()
-                await self._look()
-        lines = [*self._said(), released_line(folder)]
+        made = await self._made()
+        if not self.begun and self.change.state not in ASKED_AGAIN and (retries := self._chosen()):
+            self.kitchen.ledger.retry(retries)
+            self.kitchen.forget()
+            made = await self._made()
+        lines = self._said()
+        if not isinstance(made, Path):
+            # The same step may be stopped by its rejects once more: what was asked again is told all the same.
+            raise type(made)("; ".join([*lines, str(made)])) from made
+        lines.append(released_line(made))
         if self.asked and any(name in self.kitchen.bill.whole for name in ("train", "evaluate")):
             lines.append(f"to train on it and measure it: {_run(self.kitchen.bill.path)}")
-        return Outcome(folder, None, "\n".join(lines))
+        return Outcome(made, None, "\n".join(lines))
+
+    async def _made(self) -> Path | NothingLeft | TooManyRejects:
+        """The release as the bill asks by now, or why there is none: what was cut off may be all there was."""
+        try:
+            await self._look()
+            return await self.kitchen.release()
+        except (NothingLeft, TooManyRejects) as stopped:
+            return stopped
 
     async def _look(self) -> None:
         """Where the rows of each asking step lie; what an earlier run or retry left to do is done on the way."""
+        stopped = list[NothingLeft | TooManyRejects]()
+        for stream, index in self._steps():
+            try:
+                await self._place(stream, index)
+            except (NothingLeft, TooManyRejects) as error:
+                stopped.append(error)
+        if stopped:
+            raise stopped[0]
+
+    def _steps(self) -> list[tuple[Stream, int]]:
         steps = list(_asking_steps(self.kitchen.bill))
-        if self.change.step and self.change.step not in (known := [stream.steps[i].name for stream, i in steps]):
+        known = list(dict.fromkeys(stream.steps[index].name for stream, index in steps))
+        if self.change.step and self.change.step not in known:
             raise UserError(
                 f"{self.kitchen.bill.path}: no step of the release that asks is called {self.change.step!r}"
-                f"{nearest(self.change.step, known)}; there are: {', '.join(dict.fromkeys(known)) or 'none'}"
+                f"{nearest(self.change.step, known)}; there are: {', '.join(known) or 'none'}"
             )
-        for stream, index in steps:
-            step = stream.steps[index]
-            where = place_of(step, await self.kitchen.step(stream, index - 1), self.kitchen.runtime(step))
-            self.places[where.base], self.names[where.base] = where, step.name
-            if not self.asked and not Stored.finished(where.path):
-                self._unfinished(where, step.name)
-            await self.kitchen.step(stream, index)
+        return steps
 
-    def _unfinished(self, where: Place, name: str) -> None:
+    async def _place(self, stream: Stream, index: int) -> None:
+        step, spot = stream.steps[index], (stream.name, index)
+        where = place_of(step, await self.kitchen.step(stream, index - 1), self.kitchen.runtime(step))
+        if spot not in self.places and not Stored.finished(where.path):
+            self._unfinished(where, spot, step.name)
+        self.places[spot] = where
+        await self.kitchen.step(stream, index)
+
+    def _unfinished(self, where: Place, spot: Spot, name: str) -> None:
         ended = self._ended(where)
         if pending := where.retries.keys() - ended.keys():
-            self.begun = True
             latest = max(where.retries[key].created for key in pending)
-            self.asked[where.base] = {key for key, one in where.retries.items() if one.created == latest}
+            self.begun = True
+            self.asked[spot] = {key for key, one in where.retries.items() if one.created == latest}
         elif not ended and not where.path.exists():
             bill = self.kitchen.bill.path
             raise UserError(f"{bill}: its step {name} has not been run as the bill is now; run it first: {_run(bill)}")
         elif self.change.state in ASKED_AGAIN and self.change.step in ("", name):
             found = {key for key, one in ended.items() if one.state is self.change.state}
             if found:
-                self.asked[where.base] = found
+                self.asked[spot] = found
+
+    def _name(self, spot: Spot) -> str:
+        return self.kitchen.bill.streams[spot[0]].steps[spot[1]].name
 
     def _ended(self, where: Place) -> dict[str, Ended]:
         """By the key of what the step asked at first: how that ended, where it did not end ``ok`` or was a retry."""
         return {one.first: one for one in self.kitchen.ledger.states(where.fingerprint) if one.last}
 
     def _chosen(self) -> dict[str, dict[str, Retry]]:
-        """What is to be asked otherwise from now on, by base of the step."""
+        """What is to be asked otherwise from now on, by `Place.asks`."""
         chosen, left = dict[str, dict[str, Retry]](), self.change.limit
-        for base, where in self.places.items():
-            if self.change.step not in ("", self.names[base]):
+        for spot, where in self.places.items():
+            if self.change.step not in ("", self._name(spot)):
                 continue
+            known = chosen.setdefault(where.asks, {})
             ended = [one for one in self._ended(where).values() if one.state is self.change.state][:left]
             if ended:
-                chosen[base] = {one.first: self._retry(where, one) for one in ended}
+                known |= {one.first: self._retry(where, one) for one in ended}
+                self.asked[spot] = {one.first for one in ended}
                 left = None if left is None else left - len(ended)
-        return chosen
+        return {asks: some for asks, some in chosen.items() if some}
 
     def _retry(self, where: Place, ended: Ended) -> Retry:
         before = where.retries.get(ended.first)
@@ -131,6 +158,7 @@ class _Retrying:
             times=1 if before is None else before.times + 1,
             sampling=self.change.of(self._sampling(ended)),
             state=ended.state,
+            record=ended.record,
         )
 
     def _sampling(self, ended: Ended) -> Sampling:
@@ -139,23 +167,22 @@ class _Retrying:
         assert request is not None, "a row of `states` without a request has a reply"
         return request.sampling
 
-    def _said(self) -> Iterator[str]:
+    def _said(self) -> list[str]:
         if not self.asked:
-            yield self._nothing()
-            return
+            return [self._nothing()]
+        lines = list[str]()
         if self.begun:
-            yield "an earlier retry had not come to its end and was gone on with; nothing else was retried"
-        for base, keys in self.asked.items():
-            outcomes = self._outcomes(base, keys)
-            found = ", ".join(f"{number(count)} {what}" for what, count in outcomes.most_common())
-            yield f"{self.names[base]}: {some(len(keys), 'ask')} asked again: {found}"
+            lines.append("an earlier retry had not come to its end and was gone on with; nothing else was retried")
+        for spot, keys in self.asked.items():
+            found = ", ".join(f"{number(count)} {what}" for what, count in self._outcomes(spot, keys).most_common())
+            lines.append(f"{self._name(spot)}: {some(len(keys), 'ask')} asked again: {found}")
         usage = self.kitchen.usage()
-        yield f"{number(usage.new_prompt_tokens)} + {number(usage.new_completion_tokens)} tokens were new"
+        lines.append(f"{number(usage.new_prompt_tokens)} + {number(usage.new_completion_tokens)} tokens were new")
+        return lines
 
-    def _outcomes(self, base: str, keys: set[str]) -> Counter[str]:
+    def _outcomes(self, spot: Spot, keys: set[str]) -> Counter[str]:
         """How what was asked again ended this time."""
-        where = self.places[base]
-        ended = self._ended(where)
+        ended = self._ended(self.places[spot])
         # Of an ask that is no retry the ledger keeps nothing where it ended well.
         other = AskState.OK.value if self.change.state in ASKED_AGAIN and not self.begun else "no longer asked"
         return Counter(ended[key].state.value if key in ended else other for key in keys)
@@ -163,8 +190,8 @@ class _Retrying:
     def _nothing(self) -> str:
         found = Counter(
             one.state.value
-            for base, where in self.places.items()
-            if self.change.step in ("", self.names[base])
+            for spot, where in self.places.items()
+            if self.change.step in ("", self._name(spot))
             for one in self._ended(where).values()
             if one.state is not AskState.OK
         )

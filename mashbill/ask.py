@@ -105,6 +105,8 @@ class Ask:
         """Whether an ask was not sent because the budget is spent: a step that draws until it has enough ends here."""
         return OverBudget.state in self.missing
 
+    owner: str = ""
+    """The record that the step reads, where all that is asked here is asked on its behalf."""
     retries: Mapping[str, Retry] = field(default_factory=dict)
     """By the key of what the step asks, what is asked instead; see `mashbill.ledger_states`."""
 
@@ -263,7 +265,7 @@ class Ask:
                 key=key,
                 step=self.step_fingerprint,
                 name=self.step,
-                record=self.record_id,
+                record=self.owner or self.record_id,
                 engine=way.asker.identity,
                 state=state,
                 first=way.first,

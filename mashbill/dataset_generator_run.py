@@ -51,8 +51,8 @@ class DatasetGeneratorRun(StepRun):
                 await watch
 
     async def _parts(self, step: DatasetGenerator[Any, Any], asker: Asker) -> None:
-        # The step's own id stands for asks that belong to no record.
-        ask = self.ask_for(asker, self.digest)
+        # The step's own id stands for asks that belong to no record; a retry of some leaves the others as they were.
+        ask = self.ask_for(asker, self.plain)
         paid = Usage()
         read = self.source.manifest.counts.kept
         index = 0

@@ -59,8 +59,7 @@ def _unplain(value: Any) -> Any:
 def place_of(step: Step, source: Stored, runtime: Runtime) -> Place:
     """Where a step's rows lie, with its identity and fingerprint.
 
-    What `mashbill retry` has it ask otherwise is part of both. It is found by the fingerprint that the step would have
-    had nothing been retried or left unanswered, here or before, so a retry further up leaves it standing.
+    What `mashbill retry` has it ask otherwise, of the records that it reads, is part of both.
 
     Raises:
         FingerprintError: when a field of the step has no stable bytes.
@@ -70,17 +69,23 @@ def place_of(step: Step, source: Stored, runtime: Runtime) -> Place:
     engines = _engines_of(step, runtime)
     steps: Sequence[Step] = step.filters if isinstance(step, FilterStack) else [step]
     exact = [(one.name, one.version, step_identity(one)) for one in steps]
-
-    def digest_over(source_digest: str) -> str:
-        whole = (exact, source_digest, engine)
-        return fingerprint((*whole, engines) if engines else whole)
-
-    base, digest = digest_over(source.manifest.whole), digest_over(source.manifest.fingerprint)
-    retries = runtime.asker.ledger.retries(base) if engine and runtime.asker is not None else {}
-    if retries:
-        digest = fingerprint((digest, digest_of(retries)))
+    whole = (exact, source.manifest.fingerprint, engine)
+    plain = fingerprint((*whole, engines) if engines else whole)
+    asks = fingerprint((exact, engine, engines)) if engine else ""
+    retries = _retries_of(step, source, runtime, asks)
+    digest = fingerprint((plain, digest_of(retries))) if retries else plain
     identity = identity_of(step, source, engine, engines, retries)
-    return Place(runtime.root / label_of(step) / digest, identity, digest, base, retries)
+    return Place(runtime.root / label_of(step) / digest, identity, digest, plain, asks, retries)
+
+
+def _retries_of(step: Step, source: Stored, runtime: Runtime, asks: str) -> Mapping[str, Retry]:
+    """What a step asks otherwise of what it reads: the same step may read other records elsewhere."""
+    retries = runtime.asker.ledger.retries(asks) if asks and runtime.asker is not None else {}
+    if not retries or not isinstance(step, Generator):
+        # One over all records asks on behalf of pairs and of rows that it made itself: which, only its run tells.
+        return retries
+    read = {one for part in range(len(source)) for one in source.table(part, ["id"]).column("id").to_pylist()}
+    return {key: one for key, one in retries.items() if one.record in read}
 
 
 def _engines_of(step: Step, runtime: Runtime) -> dict[str, str]:

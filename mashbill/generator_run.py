@@ -127,7 +127,7 @@ class GeneratorRun(StepRun):
 
     async def _make(self, step: Generator[Any, Any], record: Record) -> _Made:
         assert self.runtime.asker is not None
-        ask = self.ask_for(self.runtime.asker, record.id)
+        ask = self.ask_for(self.runtime.asker, record.id, record.id)
         try:
             outcomes = self._checked(list(await step.make(record, ask)))
         except BadReply as bad:

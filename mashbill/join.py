@@ -35,7 +35,6 @@ def join(inputs: Sequence[Stored], runtime: Runtime) -> Stored:
     ((name, kind),) = kinds.items()
     digests = [one.manifest.fingerprint for one in inputs]
     digest = fingerprint((NAME, VERSION, digests))
-    base = fingerprint((NAME, VERSION, [one.manifest.whole for one in inputs]))
     place = runtime.root / NAME / digest
     if Stored.finished(place):
         stored = Stored.open(place)
@@ -50,7 +49,6 @@ def join(inputs: Sequence[Stored], runtime: Runtime) -> Stored:
         step=NAME,
         kind=name,
         fingerprint=digest,
-        base="" if base == digest else base,
         identity={"steps": [], "inputs": digests},
         inputs={one.path.relative_to(runtime.root).as_posix(): one.manifest.fingerprint for one in inputs},
         parts=tuple(parts),

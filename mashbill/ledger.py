@@ -291,13 +291,13 @@ class Ledger:
             ).fetchone()
             return None if row is None or row[0] is None else unpack(row[0], self._text)
 
-    def retries(self, base: str) -> dict[str, Retry]:
-        """What a step asks otherwise, by the key of its own request; `base` is its fingerprint without them."""
+    def retries(self, asks: str) -> dict[str, Retry]:
+        """What a step asks otherwise, by the key of its own request; `asks` is `mashbill.step_run.Place.asks`."""
         with self._failures("read"):
-            return read_retries(self._reader, base)
+            return read_retries(self._reader, asks)
 
     def retry(self, retries: Mapping[str, Mapping[str, Retry]]) -> None:
-        """Have steps ask these otherwise from now on, by base; all of them on disk when it returns, or none."""
+        """Have steps ask these otherwise from now on, by `Place.asks`; all of them on disk when it returns, or none."""
         with self._failures("write"):
             self._thread.submit(self._transact, lambda: insert_retries(self._writer, retries)).result()
 

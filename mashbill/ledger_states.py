@@ -11,7 +11,8 @@ A row of ``states``, for a step's ask whose reply was cut off::
     request NULL  (the reply's row has it; where there is no reply, the request stands here)
 
 A row of ``retries`` says that what a step asks under a key is to be asked otherwise: with these sampling parameters,
-for the n-th time. The step's fingerprint takes it in, so the rows made of it lie in a folder of their own.
+for the n-th time. It is found by the step and its engines, whatever the step reads, and counts where the step reads the
+record it was asked for. The step's fingerprint takes it in, so the rows made of it lie in a folder of their own.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ CREATE TABLE IF NOT EXISTS states (
     request BLOB, created REAL NOT NULL, PRIMARY KEY (step, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS retries (
-    base TEXT NOT NULL, key BLOB NOT NULL, times INTEGER NOT NULL, sampling BLOB NOT NULL, state TEXT NOT NULL,
-    created REAL NOT NULL, PRIMARY KEY (base, key)
+    asks TEXT NOT NULL, key BLOB NOT NULL, record TEXT NOT NULL, times INTEGER NOT NULL, sampling BLOB NOT NULL,
+    state TEXT NOT NULL, created REAL NOT NULL, PRIMARY KEY (asks, key)
 ) WITHOUT ROWID;
 """
 
@@ -52,7 +53,7 @@ class Ended:
     name: str
     """The step's name."""
     record: str
-    """Id of the record it was asked for."""
+    """Id of the record it was asked for; of a generator, one of those that it reads."""
     engine: str
     state: AskState
     first: str
@@ -74,6 +75,8 @@ class Retry:
     sampling: Sampling
     state: AskState
     """What the ask had ended in."""
+    record: str = ""
+    """Id of the record it was asked for."""
     created: float = 0.0
     """When that was said: the same for all that were retried together; filled in by the ledger."""
 
@@ -114,14 +117,14 @@ def insert_states(writer: sqlite3.Connection, rows: Iterable[tuple[Ended, bytes 
 
 
 def insert_retries(writer: sqlite3.Connection, retries: Mapping[str, Mapping[str, Retry]]) -> None:
-    """Write what steps ask otherwise, by base, within the caller's transaction; of one ask the last retry stands."""
+    """Write what steps ask otherwise, within the caller's transaction; of one ask the last retry stands."""
     now = time.time()
     values = [
-        (base, bytes.fromhex(key), one.times, to_json(one.sampling), one.state.value, now)
-        for base, some in retries.items()
+        (asks, bytes.fromhex(key), one.record, one.times, to_json(one.sampling), one.state.value, now)
+        for asks, some in retries.items()
         for key, one in some.items()
     ]
-    writer.executemany("INSERT OR REPLACE INTO retries VALUES (?,?,?,?,?,?)", values)
+    writer.executemany("INSERT OR REPLACE INTO retries VALUES (?,?,?,?,?,?,?)", values)
 
 
 def read_failed(reader: sqlite3.Connection) -> Iterator[tuple[str, str]]:
@@ -157,12 +160,18 @@ def read_states(reader: sqlite3.Connection, step: str) -> Iterator[Ended]:
         )
 
 
-def read_retries(reader: sqlite3.Connection, base: str) -> dict[str, Retry]:
+def read_retries(reader: sqlite3.Connection, asks: str) -> dict[str, Retry]:
     """By the key of a step's own request, what is asked instead."""
-    rows: Sequence[tuple[bytes, int, bytes, str, float]] = reader.execute(
-        "SELECT key, times, sampling, state, created FROM retries WHERE base=? ORDER BY key", (base,)
+    rows: Sequence[tuple[bytes, str, int, bytes, str, float]] = reader.execute(
+        "SELECT key, record, times, sampling, state, created FROM retries WHERE asks=? ORDER BY key", (asks,)
     ).fetchall()
     return {
-        key.hex(): Retry(times=times, sampling=sampling_of(from_json(sampling)), state=AskState(state), created=created)
-        for key, times, sampling, state, created in rows
+        key.hex(): Retry(
+            times=times,
+            sampling=sampling_of(from_json(sampling)),
+            state=AskState(state),
+            record=record,
+            created=created,
+        )
+        for key, record, times, sampling, state, created in rows
     }

@@ -42,10 +42,12 @@ class Place(NamedTuple):
     path: Path
     identity: dict[str, Any]
     fingerprint: str
-    base: str
-    """The fingerprint had nothing been retried or left unanswered, here and before."""
+    plain: str
+    """The fingerprint that it would have without retries."""
+    asks: str
+    """What its retries are found by: the step and its engines, whatever it reads; empty where it asks nobody."""
     retries: Mapping[str, Retry]
-    """By the key of a request of the step, what is asked instead."""
+    """By the key of a request of the step, what is asked instead; those alone of records that it reads."""
 
 
 class StepRun:
@@ -57,7 +59,8 @@ class StepRun:
     def __init__(self, step: Step, source: Stored, runtime: Runtime, where: Place, policy: RejectPolicy) -> None:
         self.step, self.source, self.runtime, self.policy = step, source, runtime, policy
         self.place, self.digest = where.path, where.fingerprint
-        self.base, self.retries = where.base, where.retries
+        self.retries = where.retries
+        self.plain = where.plain
         self.kind = source.kind if isinstance(step, FilterStack | Filter) else step.writes
         if self.kind is Record:
             self.kind = source.kind
@@ -75,14 +78,17 @@ class StepRun:
         self.runtime.progress.begin(label_of(self.step), self.source.manifest.counts.kept, self.counts.read)
         await self.rest()
 
-    def ask_for(self, asker: Asker, record_id: str) -> Ask:
-        """What a step asks with, on behalf of a record."""
-        ask = Ask(asker, record_id, self.step.name, self.digest, askers=self.runtime.askers, retries=self.retries)
-        if self.by_parts:
-            ask.rank = next(self.ranks)
-        else:
-            ask.ranks = self.ranks
-        return ask
+    def ask_for(self, asker: Asker, record_id: str, owner: str = "") -> Ask:
+        """What a step asks with, on behalf of a record; `owner` is one that it reads, whatever is asked for it."""
+        return Ask(
+            asker,
+            record_id,
+            self.step.name,
+            self.digest,
+            askers=self.runtime.askers,
+            owner=owner,
+            retries=self.retries,
+        )
 
     async def rest(self) -> None:
         """Do the parts that are not in `parts`."""
@@ -169,7 +175,6 @@ class StepRun:
             step=label_of(self.step),
             kind=self.kind.__name__,
             fingerprint=digest,
-            base="" if self.base == digest else self.base,
             identity=identity,
             inputs={self._input_name(): self.source.manifest.fingerprint},
             engine=identity["engine"],

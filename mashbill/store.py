@@ -243,9 +243,6 @@ class Manifest(BaseModel):
     kind: str
     """The record type of its rows."""
     fingerprint: str
-    base: str = ""
-    """The fingerprint it would have had nothing been retried or left unanswered, here and before; empty where that is
-    its own."""
     identity: dict[str, Any]
     """The step's fields and inputs, readable."""
     inputs: dict[str, str] = {}
@@ -257,11 +254,6 @@ class Manifest(BaseModel):
     counts: Counts
     notes: dict[str, Any] = {}
     """A step's own report, e.g. the coverage of entity pairs."""
-
-    @property
-    def whole(self) -> str:
-        """The fingerprint it would have had nothing been retried or left unanswered, here and before."""
-        return self.base or self.fingerprint
 
 
 @dataclass(frozen=True)

@@ -154,17 +154,39 @@ def test_no_more_than_the_limit_and_only_of_the_step_are_asked_again(tmp_path: P
     assert "is called 'tell_tale' (did you mean tell_tales?)" in " ".join(out.split())
 
 
-def test_what_has_no_shape_is_drawn_anew(tmp_path: Path) -> None:
-    run = retry_project(tmp_path, max_tokens=3)  # names are never whole: cut off on each of three tries
-    out = ran(run, code=2)
-    assert "tell_tales" in out
-    run = retry_project(tmp_path / "b", max_tokens=60)
+def test_where_all_was_cut_off_and_no_release_could_be_made_a_retry_makes_it(tmp_path: Path) -> None:
+    run = retry_project(tmp_path, max_tokens=3)  # names take four tokens: cut off on each of three tries
+    assert "left no row (truncated 8)" in ran(run, code=2)
+    assert {one["state"] for one in states(run)} == {"truncated"}
+    assert sum(one["last"] is True for one in states(run)) == 8
+    out = " ".join(retried(run, "--state", "truncated", "--max-tokens", "3", "--limit", "4", code=2).split())
+    assert "had 3 tokens and would now have 3; wanted more" in out
+    out = " ".join(retried(run, "--state", "truncated", "--max-tokens", "2x", code=2).split())
+    # Tales were asked for the first time by then, with the three tokens of the bill, and all were too short.
+    assert "tell_tales: 8 asks asked again: 8 ok" in out
+    assert "length left no row" in out
+    out = retried(run, "--state", "truncated", "--max-tokens", "20x")
+    assert len(releases(run)) == 1
+    assert "tiny 1: " in out
+
+
+def test_a_retry_that_leaves_no_row_either_says_what_came_of_it(tmp_path: Path) -> None:
+    run = retry_project(tmp_path, max_tokens=1)
+    ran(run, code=2)
+    out = " ".join(retried(run, "--state", "truncated", "--max-tokens", "2", code=2).split())
+    assert "tell_tales: 8 asks asked again: 8 truncated" in out
+    assert "left no row (truncated 8)" in out
+
+
+def test_what_got_its_shape_at_a_later_try_is_not_asked_again(tmp_path: Path) -> None:
+    run = retry_project(tmp_path, max_tokens=60)
     ran(run)
     wrong = [one for one in states(run) if one["state"] == "unparsable"]
-    for one in wrong:
-        assert one["last"] is False  # the second try had the shape: there is nothing to ask again
-    out = retried(run, "--state", "unparsable")
-    assert "no ask of tiny ended as unparsable" in out
+    assert wrong
+    assert {one["last"] for one in wrong} == {False}
+    paid = len(run.paid())
+    assert "no ask of tiny ended as unparsable" in retried(run, "--state", "unparsable")
+    assert len(run.paid()) == paid
 
 
 def test_what_the_endpoint_failed_is_left_for_the_next_run_and_asked_again_as_it_was(

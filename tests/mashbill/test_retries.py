@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,12 +21,11 @@ from mashbill.engine import Sampling, ScriptedEngine
 from mashbill.errors import BadReply
 from mashbill.execute import execute, place_of
 from mashbill.filter_stack import FilterStack
-from mashbill.join import join
 from mashbill.ledger import Ledger
 from mashbill.ledger_states import Retry
-from mashbill.records import Document
+from mashbill.records import Document, Reject, to_table
 from mashbill.runtime import RejectPolicy, Runtime
-from mashbill.step import Generator
+from mashbill.step import DatasetGenerator, Generator, PartOutput, Parts, Step
 from mashbill.store import Stored
 from tests.mashbill.test_ask_state import Number, Single, expected
 from tests.support.kernel import documents, store
@@ -56,7 +56,7 @@ class World:
     def runtime(self, asker: Asker) -> Runtime:
         return Runtime(root=self.root, asker=asker)
 
-    async def run(self, *steps: Tell | FilterStack, source: Stored) -> list[Stored]:
+    async def run(self, *steps: Step, source: Stored) -> list[Stored]:
         """Steps one after another."""
         made = list[Stored]()
         async with Asker(self.engine, self.ledger) as asker:
@@ -64,14 +64,13 @@ class World:
                 made.append(await execute(step, made[-1] if made else source, self.runtime(asker), ALL))
         return made
 
-    def retry(self, step: Tell, source: Stored, limit: int = 1) -> str:
+    def retry(self, step: Step, source: Stored, limit: int = 1) -> None:
         """Ask some of what was cut off with twice the words."""
         where = place_of(step, source, self.runtime(Asker(self.engine, self.ledger)))
         cut = [one for one in self.ledger.states(where.fingerprint) if one.state is AskState.TRUNCATED][:limit]
         assert len(cut) == limit
         changed = Retry(times=1, sampling=Sampling(max_tokens=6), state=AskState.TRUNCATED)
-        self.ledger.retry({where.base: {one.first: changed for one in cut}})
-        return where.base
+        self.ledger.retry({where.asks: {one.first: replace(changed, record=one.record) for one in cut}})
 
 
 FIRST, SECOND, SHORT = Tell(), Tell(way="badly"), FilterStack(filters=(Length(min_words=1),))
@@ -80,14 +79,11 @@ FIRST, SECOND, SHORT = Tell(), Tell(way="badly"), FilterStack(filters=(Length(mi
 async def test_a_retry_moves_its_step_and_all_that_follows_and_pays_for_itself_alone(tmp_path: Path) -> None:
     world, source = World(tmp_path), store(tmp_path, documents(3))
     before = await world.run(FIRST, SHORT, SECOND, source=source)
-    assert all(one.manifest.base == "" for one in before)
     assert all("retries" not in one.manifest.identity for one in before)
-    base = world.retry(FIRST, source)
-    assert base == before[0].manifest.fingerprint
+    world.retry(FIRST, source)
     paid = len(world.engine.seen)
     after = await world.run(FIRST, SHORT, SECOND, source=source)
     assert all(old.path != new.path and old.path.is_dir() for old, new in zip(before, after, strict=True))
-    assert [one.manifest.base for one in after] == [one.manifest.fingerprint for one in before]
     assert after[0].manifest.identity["retries"]["asks"] == 1
     # One reply for the retry, and one for the row that it changed.
     assert len(world.engine.seen) == paid + 2
@@ -101,12 +97,12 @@ async def test_a_retry_moves_its_step_and_all_that_follows_and_pays_for_itself_a
 async def test_a_retry_further_up_leaves_those_further_down_standing(tmp_path: Path) -> None:
     world, source = World(tmp_path), store(tmp_path, documents(3))
     [first, _] = await world.run(FIRST, SECOND, source=source)
-    base = world.retry(SECOND, first, limit=3)
+    world.retry(SECOND, first, limit=3)
     await world.run(FIRST, SECOND, source=source)
     world.retry(FIRST, source)
     paid = len(world.engine.seen)
     [_, second] = await world.run(FIRST, SECOND, source=source)
-    assert second.manifest.base == base
+    assert second.manifest.identity["retries"]["asks"] == 2
     finish = [row["made"]["finish_reason"] for row in second.table(0).to_pylist()]
     # Two rows are as they were, and so is what was retried of them; the third is another question by now.
     assert Counter(finish) == {"stop": 2, "length": 1}
@@ -114,16 +110,45 @@ async def test_a_retry_further_up_leaves_those_further_down_standing(tmp_path: P
     await world.ledger.close()
 
 
-async def test_rows_of_several_inputs_carry_what_they_would_be_without_retries(tmp_path: Path) -> None:
-    world, source = World(tmp_path), store(tmp_path, documents(2))
-    [told] = await world.run(FIRST, source=source)
-    plain = join([source, told], Runtime(root=tmp_path))
-    world.retry(FIRST, source)
-    [again] = await world.run(FIRST, source=source)
-    joined = join([source, again], Runtime(root=tmp_path))
-    assert plain.manifest.base == ""
-    assert joined.manifest.base == plain.manifest.fingerprint != joined.manifest.fingerprint
+async def test_a_retry_stays_when_documents_are_added_and_moves_nothing_that_reads_others(tmp_path: Path) -> None:
+    world, source = World(tmp_path), store(tmp_path, documents(3))
+    more, others = store(tmp_path, documents(5)), store(tmp_path, documents(7)[3:])
+    await world.run(FIRST, source=source)
+    [elsewhere] = await world.run(FIRST, source=others)
+    world.retry(FIRST, source, limit=3)
+    [made] = await world.run(FIRST, source=more)
+    finish = [row["made"]["finish_reason"] for row in rows_in(made)]
+    assert finish == ["stop"] * 3 + ["length"] * 2
+    assert [one.path for one in await world.run(FIRST, source=others)] == [elsewhere.path]
     await world.ledger.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum(DatasetGenerator[Document, Document]):
+    """Asks of all documents at once, on behalf of none."""
+
+    sampling: Sampling = Sampling(max_tokens=3)
+
+    async def make(self, parts: Parts, ask: Ask) -> AsyncIterator[PartOutput]:
+        answers = [await ask(f"Sum up {way}.", sampling=self.sampling) for way in ("well", "badly")]
+        rows = [Document.new(text=one.text, made=one.made()) for one in answers]
+        yield PartOutput(kept=to_table(rows, Document), rejects=to_table([], Reject))
+
+
+async def test_a_retry_of_a_step_over_all_records_leaves_its_other_asks_as_they_were(tmp_path: Path) -> None:
+    world, source = World(tmp_path), store(tmp_path, documents(2))
+    [before] = await world.run(Sum(), source=source)
+    world.retry(Sum(), source)
+    paid = len(world.engine.seen)
+    [after] = await world.run(Sum(), source=source)
+    assert len(world.engine.seen) == paid + 1
+    assert after.path != before.path
+    assert sorted(row["made"]["finish_reason"] for row in rows_in(after)) == ["length", "stop"]
+    await world.ledger.close()
+
+
+def rows_in(stored: Stored) -> list[dict[str, Any]]:
+    return [row for table in stored for row in table.to_pylist()]
 
 
 @dataclass(frozen=True, kw_only=True)
