@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BATCH = 4096
 """Texts hashed together: some 4 MB of codes for names, and no more work for one than for many."""
 CHARACTERS = 1 << 20
-"""Characters hashed together: some 50 MB of codes, so that documents take no more memory than names."""
+"""Characters hashed together, of many texts or of one long one: some 50 MB of codes at a time."""
 _ODD = re.compile(r"[\W_]+")
 _PRIME = np.uint64(0x100000001B3)
 
@@ -40,7 +40,8 @@ def folded(text: str) -> str:
     ' cafe au lait '
     """
     plain = unicodedata.normalize("NFKD", text.casefold())
-    letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    marks = [letter for letter in set(plain) if unicodedata.combining(letter)]
+    letters = plain.translate(dict.fromkeys(map(ord, marks))) if marks else plain
     return f" {_ODD.sub(' ', letters).strip()} "
 
 
@@ -65,12 +66,20 @@ class HashedNgrams:
         return result
 
     def _counts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
-        rows = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-        space = codes == ord(" ")
+        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        rows = np.repeat(np.arange(len(texts), dtype=np.int32), [len(text) for text in texts])
         counts = np.zeros(len(texts) * self.dimensions, dtype=np.float64)
+        for start in range(0, len(codes), CHARACTERS):
+            # What begins in this stretch may end in the next.
+            stretch = codes[start : start + CHARACTERS + self.longest - 1].astype(np.uint64)
+            self._count(stretch, rows[start : start + CHARACTERS], counts)
+        return counts.reshape(len(texts), self.dimensions).astype(np.float32)
+
+    def _count(self, codes: NDArray[np.uint64], rows: NDArray[np.int32], counts: NDArray[np.float64]) -> None:
+        """Add what begins at each of the characters that have a row."""
+        space = codes == ord(" ")
         for size in range(self.shortest, self.longest + 1):
-            last = len(codes) - size + 1
+            last = min(len(codes) - size + 1, len(rows))
             if last <= 0:
                 continue
             hashed = np.full(last, size, dtype=np.uint64)
@@ -84,10 +93,9 @@ class HashedNgrams:
             if size == 2:
                 whole &= ~(space[:last] & space[1 : 1 + last])
             self._add(counts, rows[:last][whole], _mixed(hashed[whole]))
-        return counts.reshape(len(texts), self.dimensions).astype(np.float32)
 
-    def _add(self, counts: NDArray[np.float64], rows: NDArray[np.intp], hashed: NDArray[np.uint64]) -> None:
-        places = rows * self.dimensions + (hashed % np.uint64(self.dimensions)).astype(np.intp)
+    def _add(self, counts: NDArray[np.float64], rows: NDArray[np.int32], hashed: NDArray[np.uint64]) -> None:
+        places = rows.astype(np.intp) * self.dimensions + (hashed % np.uint64(self.dimensions)).astype(np.intp)
         signs = np.where(hashed >> np.uint64(63), 1.0, -1.0)
         counts += np.bincount(places, weights=signs, minlength=len(counts))
 

