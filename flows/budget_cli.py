@@ -41,3 +41,22 @@ def budget(
     settings = Settings.load()
     settings = with_budget(settings if root is None else replace(settings, root=root), limits, prices, account)
     typer.echo(shown_account(read_bill(bill), settings))
+
+
+@budget_app.command()
+def costs(
+    release: Annotated[str, typer.Argument(help="A release: path, name or fingerprint.", show_default=False)],
+    prices: PricesOption = None,
+    root: RootOption = None,
+) -> None:
+    """Show what a release took: yield, asks, tokens and money, by step and by source."""
+    from flows.costs import render_costs
+    from flows.stored import the_thing
+    from mashbill.prices import PriceTable
+    from mashbill.release import ReleaseManifest
+    from mashbill.settings import Settings
+
+    settings = Settings.load()
+    file = prices or settings.prices
+    place = the_thing(release, settings.root if root is None else root, ["release"]).path
+    typer.echo(render_costs(ReleaseManifest.read(place), None if file is None else PriceTable.read(file)))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.budget import price_table
+from flows.costs import cost_lines, write_costs
 from flows.curate import curate
 from flows.kitchen import Outcome, released_line
 from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of
@@ -18,16 +20,20 @@ from flows.synthesize import synthesize
 from flows.train import train
 from mashbill.errors import Interrupted
 from mashbill.progress import Progress
+from mashbill.release import ReleaseManifest
 from mashbill.settings import Settings
 
 
 @flow(name="end_to_end", validate_parameters=False)
 async def end_to_end(bill: str) -> list[str]:
     """The release's directory, then the report's and its lines where there is one."""
-    async with kitchen_of(bill):
+    async with kitchen_of(bill) as kitchen:
         await synthesize(bill)
         release = await curate(bill)
-        return [release, *await train(bill)]
+        report = await train(bill)
+        if report:
+            write_costs(Path(report[0]), ReleaseManifest.read(Path(release)), kitchen.prices, kitchen.source_names())
+        return [release, *report]
 
 
 def run_with_prefect(path: Path, settings: Settings, progress: Progress) -> Outcome:
@@ -38,5 +44,6 @@ def run_with_prefect(path: Path, settings: Settings, progress: Progress) -> Outc
         release, *report = asyncio.run(end_to_end(str(path)))
     except asyncio.CancelledError:
         raise Interrupted("stopped at once") from None
-    lines = [released_line(Path(release)), *report[1:]]
+    costs = cost_lines(ReleaseManifest.read(Path(release)), price_table(settings))
+    lines = [released_line(Path(release)), *costs, *report[1:]]
     return Outcome(Path(release), Path(report[0]) if report else None, "\n".join(lines))

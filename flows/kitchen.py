@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.budget import NOT_IN_IT, account_name, open_budget, partial_lines
+from flows.budget import NOT_IN_IT, account_name, open_budget, partial_lines, price_table
+from flows.costs import cost_lines, write_costs
 from flows.measuring import check_tokenizer, release_measure
 from flows.one_run import one_run, turn
 from flows.run_log import run_log
@@ -32,8 +34,9 @@ from mashbill.ingest import ingest
 from mashbill.join import join
 from mashbill.ledger import Ledger
 from mashbill.partial import lacking_of
+from mashbill.prices import PriceTable
 from mashbill.progress import Progress, Together
-from mashbill.release import ReleasePlan, publish
+from mashbill.release import ReleaseManifest, ReleasePlan, publish
 from mashbill.row_size import BYTES, Measure
 from mashbill.run_id import new_run_id
 from mashbill.runtime import Runtime, spare_collector
@@ -160,6 +163,20 @@ class Kitchen:
         """
         if self.stopping:
             raise Interrupted("stopped on request")
+
+    @functools.cached_property
+    def prices(self) -> PriceTable | None:
+        """What engines charge, where the settings name a file."""
+        return price_table(self.settings)
+
+    def source_names(self) -> dict[str, str]:
+        """The bill's names of the sources that were read, by fingerprint."""
+        return {one.manifest.fingerprint: name for (name, index), one in self._stored.items() if index < 0}
+
+    def ended(self, folder: Path) -> list[str]:
+        """The lines at the end of a run that made a release: what it is, and what it took."""
+        release = ReleaseManifest.read(folder)
+        return [released_line(folder), *cost_lines(release, self.prices)]
 
     async def release_engine(self) -> None:
         """Give the engines' memory back, before training wants it."""
@@ -309,7 +326,6 @@ def _same_engine(one: Any, other: Any) -> bool:
 def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path, measure: Measure = BYTES) -> Path:
     """Publish, and write the card when there is none: a later measurement rewrites it."""
     from mashbill.card import render_card
-    from mashbill.release import ReleaseManifest
     from mashbill.store import write_bytes
 
     folder = publish(plan, streams, root, measure)
@@ -377,6 +393,7 @@ async def kitchen_for(
         record.usage = kitchen.usage
         ledger.clocks.start(account_name(settings, bill))
         try:
+            _ = kitchen.prices  # a file that means nothing is refused before any ask
             if not offline:
                 kitchen.budget = open_budget(settings, bill, ledger)
             with _interruptible(kitchen):
@@ -424,13 +441,14 @@ async def cook(kitchen: Kitchen) -> Outcome:
         from flows.arms import measure
 
         report, arms = await measure(kitchen, folder)
-    return Outcome(folder, report, "\n".join([released_line(folder), *arms]))
+    if report is not None:
+        write_costs(report, ReleaseManifest.read(folder), kitchen.prices, kitchen.source_names())
+    return Outcome(folder, report, "\n".join([*kitchen.ended(folder), *arms]))
 
 
 def released_line(folder: Path) -> str:
-    """A release in one line, and one more for each stream of which less came than the bill says is to be accepted."""
+    """A release in a line, and more lines for what lacks of it: streams that fell short, records left by a budget."""
     from flows.accepting import shortfalls
-    from mashbill.release import ReleaseManifest
 
     release = ReleaseManifest.read(folder)
     splits = ", ".join(f"{name} {split.rows:,}" for name, split in release.splits.items())

@@ -171,7 +171,7 @@ class Ask:
             sampling=sampling or Sampling(),
             schema="" if returns is None else schema_json(returns),
         )
-        way = _Way(self._asker(engine), draw)
+        way = _Way(self._asker(engine), draw, engine)
         if returns is None:
             return await self._text(way, request)
         question = request.messages
@@ -233,7 +233,7 @@ class Ask:
                 raise
             raise BadReply("request_refused", str(ending), asks=tuple(way.keys)) from ending
         way.keys.append(reply.key)
-        self.usage.add(reply, replayed)
+        self.usage.add(reply, replayed, way.role)
         asker.usage.add(reply, replayed)
         return asked, reply
 
@@ -294,6 +294,8 @@ class _Way:
 
     asker: Asker
     draw: int
+    role: str
+    """Of the engine; none is the main one."""
     first: str = ""
     """Key of what the step asked."""
     times: int = 0

@@ -51,9 +51,14 @@ class Usage:
     new_completion_tokens: int = 0
     states: dict[str, int] = field(default_factory=dict)
     """State -> asks that ended in it, re-asks counted; those that ended ``ok`` are not in it."""
+    roles: dict[str, int] = field(default_factory=dict)
+    """What of it engines besides the main one were asked: ``judge asks``, ``judge prompt``, ``judge completion``."""
 
-    def add(self, reply: Reply, replayed: bool) -> None:
-        """Count one reply."""
+    def add(self, reply: Reply, replayed: bool, role: str = "") -> None:
+        """Count one reply, of the engine of a role."""
+        if role:
+            for side, count in (("asks", 1), ("prompt", reply.prompt_tokens), ("completion", reply.completion_tokens)):
+                self.roles[f"{role} {side}"] = self.roles.get(f"{role} {side}", 0) + count
         self.asks += 1
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
@@ -69,7 +74,7 @@ class Usage:
 
     def copy(self) -> Usage:
         """The same counts, which go on growing apart."""
-        return replace(self, states=dict(self.states))
+        return replace(self, states=dict(self.states), roles=dict(self.roles))
 
     def __add__(self, other: Usage) -> Usage:
         """What two have cost together."""
@@ -80,13 +85,15 @@ class Usage:
         return self._with(other, -1)
 
     def _with(self, other: Usage, sign: int) -> Usage:
-        plain = (one.name for one in fields(self) if one.name != "states")
-        states = {
-            name: count
-            for name in sorted({*self.states, *other.states})
-            if (count := self.states.get(name, 0) + sign * other.states.get(name, 0))
-        }
-        return Usage(**{name: getattr(self, name) + sign * getattr(other, name) for name in plain}, states=states)
+        plain = (one.name for one in fields(self) if one.name not in ("states", "roles"))
+        states, roles = _added(self.states, other.states, sign), _added(self.roles, other.roles, sign)
+        sums = {name: getattr(self, name) + sign * getattr(other, name) for name in plain}
+        return Usage(**sums, states=states, roles=roles)
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int], sign: int) -> dict[str, int]:
+    both = {name: one.get(name, 0) + sign * other.get(name, 0) for name in sorted({*one, *other})}
+    return {name: count for name, count in both.items() if count}
 
 
 @dataclass

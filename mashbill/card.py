@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from mashbill.ask_state import by_state
+from mashbill.costs import SOURCE_HEADS, STEP_HEADS, source_costs, source_rows, step_costs, step_rows
 from mashbill.records import RECORD_TYPES, schema_of
 from mashbill.release import ReleaseManifest, StepCounts, StreamCounts
 from mashbill.store import Counts
@@ -129,6 +130,7 @@ def render_card(release: ReleaseManifest, benefit: str = NOT_MEASURED) -> str:
             [
                 table(["stream", "step", "read", "tried", "kept", "rejected", "reasons"], _count_rows(release)),
                 *_said(release),
+                *_costs(release),
             ]
         ),
         released=_released(release),
@@ -262,6 +264,15 @@ def _asks(step: StepCounts) -> Iterable[str]:
         yield f"of {sum(asks.values()):,} asks {sum(step.counts.states.values()):,} did not end ok: {worse}"
     if retries := step.identity.get("retries"):
         yield f"asked otherwise after they had not ended well: {retries['asks']:,} asks"
+
+
+def _costs(release: ReleaseManifest) -> Iterable[str]:
+    """Yield, asks and tokens by step and by source, where a model was asked; never money, which is no part of it."""
+    steps = step_costs(release)
+    if steps:
+        yield "What it took of a model, by step and by source; a reply that several rows share counts with each."
+        yield table(STEP_HEADS, step_rows(steps))
+        yield table(SOURCE_HEADS, source_rows(source_costs(release)))
 
 
 def _counts(counts: Counts) -> list[object]:

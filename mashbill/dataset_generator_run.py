@@ -109,6 +109,7 @@ class DatasetGeneratorRun(StepRun):
             prompt_tokens=new.prompt_tokens,
             completion_tokens=new.completion_tokens,
             states=new.states,
+            roles=new.roles,
         )
         await asyncio.to_thread(self.write, index, output, counts)
         self.runtime.progress.advance(label_of(self.step), self.counts, self.runtime.usage())

@@ -173,6 +173,7 @@ class GeneratorRun(StepRun):
             completion_tokens=usage.completion_tokens,
             rejects=len(rejects),
             states=usage.states,
+            roles=usage.roles,
         )
         return _Made(rows, rejects, tally, tuple(ask.missing))
 

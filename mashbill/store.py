@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mashbill.errors import StoreError
 from mashbill.records import RECORD_TYPES, Record
@@ -154,6 +154,14 @@ class Counts(BaseModel):
     """State -> asks that ended in it; ``ok`` is left out (see `mashbill.ask_state`)."""
     noted: dict[str, int] = {}
     """What a step counted besides its rows, by name; see `mashbill.step.PartOutput`."""
+    roles: dict[str, int] = {}
+    """What of it engines besides the main one were asked: ``judge asks``, ``judge prompt``, ``judge completion``."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Left out where there is one engine: its steps have the bytes that they had before this was counted.
+        plain: dict[str, Any] = handler(self)
+        return {name: value for name, value in plain.items() if name != "roles" or value}
 
     @property
     def rejects(self) -> int:
@@ -169,7 +177,7 @@ class Counts(BaseModel):
         return type(self)(**{**plain, **named})
 
 
-_BY_NAME = ("rejected", "states", "noted")
+_BY_NAME = ("rejected", "states", "noted", "roles")
 
 
 def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
@@ -191,6 +199,7 @@ class Tally:
     rejects: int = 0
     """The sum of `rejected`."""
     states: dict[str, int] = field(default_factory=dict)
+    roles: dict[str, int] = field(default_factory=dict)
 
     def add(self, more: Counts | Tally) -> None:
         """Add these."""
@@ -206,6 +215,8 @@ class Tally:
             self.rejected[reason] = self.rejected.get(reason, 0) + count
         for state, count in more.states.items():
             self.states[state] = self.states.get(state, 0) + count
+        for name, count in more.roles.items():
+            self.roles[name] = self.roles.get(name, 0) + count
 
     def counts(self) -> Counts:
         """What it comes to."""
@@ -219,6 +230,7 @@ class Tally:
             prompt_tokens=self.prompt_tokens,
             completion_tokens=self.completion_tokens,
             states=dict(sorted(self.states.items())),
+            roles=dict(sorted(self.roles.items())),
         )
 
 
