@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from flows.costs import shown
 from flows.terminal import aligned
 from mashbill.bill import Bill
 from mashbill.budget import Budget
@@ -91,7 +92,7 @@ def render_account(account: Account, limits: Limits, prices: PriceTable | None) 
     for one in account.spent.values():
         total.add(one.asks, one.prompt_tokens, one.completion_tokens)
     cost = _cost(account, prices)
-    money = "" if cost is None or prices is None else f", {cost:,.2f} {prices.currency}".rstrip()
+    money = "" if cost is None or prices is None else f", {shown(cost, prices.currency)}"
     lines = [
         f"account {account.name}: {total.asks:,} asks, {total.prompt_tokens:,} + {total.completion_tokens:,} tokens"
         f"{money}, {account.seconds / 60:,.1f} min"
@@ -107,7 +108,7 @@ def _left(account: Account, total: Spent, cost: float | None, limits: Limits) ->
     if limits.tokens is not None:
         yield f"{max(0, limits.tokens - total.tokens):,} tokens"
     if limits.money is not None:
-        yield "unknown without prices" if cost is None else f"{max(0.0, limits.money - cost):,.2f} {limits.currency}"
+        yield "unknown without prices" if cost is None else shown(max(0.0, limits.money - cost), limits.currency)
     if limits.seconds is not None:
         yield f"{max(0.0, limits.seconds - account.seconds) / 60:,.1f} min"
 
@@ -129,8 +130,7 @@ def _by_step(account: Account, prices: PriceTable | None) -> Iterable[str]:
         price = None if prices is None else prices.get(payer.engine)
         cost = "–"
         if prices is not None and price is not None:
-            said = price.cost(one.prompt_tokens, one.completion_tokens, payer.tariff)
-            cost = f"{said:,.4f} {prices.currency}".rstrip()
+            cost = shown(price.cost(one.prompt_tokens, one.completion_tokens, payer.tariff), prices.currency)
         engine = f"{payer.engine} ({payer.tariff})" if payer.tariff else payer.engine
         rows.append([engine, payer.step, f"{one.asks:,}", f"{one.prompt_tokens:,}", f"{one.completion_tokens:,}", cost])
     return aligned(heads, rows)

@@ -71,9 +71,9 @@ def render_costs(
     if not steps.rows:
         return f"{release.name} {release.version}: no step asked a model, so it took no tokens"
     said = [
-        *aligned([head.upper() for head in steps.heads], _text(steps.rows)),
+        *aligned([head.upper() for head in steps.heads], _text(steps.rows), left=3),
         "",
-        *aligned([head.upper() for head in sources.heads], _text(sources.rows)),
+        *aligned([head.upper() for head in sources.heads], _text(sources.rows), left=1),
     ]
     return "\n".join(said)
 

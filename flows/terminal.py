@@ -85,12 +85,12 @@ def size(count: int) -> str:
     return f"{value / 1000:.1f} TB"
 
 
-def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns padded to their widest cell; the first two, names, left, and numbers right."""
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> list[str]:
+    """Columns padded to their widest cell; the first ones, names, at the left, and numbers at the right."""
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
     return [
         "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
+            cell.ljust(width) if column < left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in [heads, *rows]

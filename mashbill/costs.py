@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from mashbill.prices import PriceTable
 from mashbill.release import ReleaseManifest, StepCounts
+from mashbill.runtime import tried_of
 
 SHORT = 4
 """Characters of a fingerprint in a source's label, as commands take them."""
@@ -41,6 +42,7 @@ class StepCost:
     """What its rows come from."""
     read: int
     tried: int
+    """Rows that were tried; what a budget left unasked was not."""
     kept: int
     engines: Mapping[str, Tokens]
     """By identity."""
@@ -122,7 +124,7 @@ def step_costs(release: ReleaseManifest, names: Mapping[str, str] | None = None)
                     fingerprint=step.fingerprint,
                     sources=tuple(origins[step.fingerprint]),
                     read=step.counts.read,
-                    tried=step.counts.attempts,
+                    tried=tried_of(step.counts),
                     kept=step.counts.kept,
                     engines=dict(_by_engine(step)),
                 )

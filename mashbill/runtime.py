@@ -34,8 +34,13 @@ class RejectPolicy:
         """Whether these counts are over the line."""
         if counts.attempts < self.after:
             return False
-        tried = counts.attempts - sum(counts.rejected.get(reason, 0) for reason in UNANSWERED)
+        tried = tried_of(counts)
         return tried >= self.after and faults_of(counts) > self.share * tried
+
+
+def tried_of(counts: Counts | Tally) -> int:
+    """The attempts that were made: what a budget left unasked, or a provider failed, was not tried."""
+    return counts.attempts - sum(counts.rejected.get(reason, 0) for reason in UNANSWERED)
 
 
 def faults_of(counts: Counts | Tally) -> int:
