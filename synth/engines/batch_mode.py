@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from mashbill.engine import Reply, Request
@@ -31,7 +32,7 @@ from mashbill.errors import (
 from mashbill.packing import reply_key, request_bytes
 from mashbill.store import write_bytes
 from synth.engines.batch_api import Batch, BatchApi, Missing
-from synth.engines.batch_asked import Asked
+from synth.engines.batch_asked import Asked, files_of
 from synth.engines.batch_end import collected, ended
 from synth.engines.batch_lines import encode, line_of, outcome
 from synth.engines.batch_places import Places
@@ -107,7 +108,7 @@ class Batches:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         asked.waiting.append(future)
         if self._fresh and self._collector is None:
-            self._collector = self._begin(self._collect())
+            self._collector = self._begin(self._collect)
         return await future
 
     def leave(self) -> None:
@@ -136,15 +137,15 @@ class Batches:
         for one in asked:
             one.settle(error)
 
-    def _begin(self, work: Any) -> asyncio.Task[None]:
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _guarded(self, work: Any) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Missing as missing:
             self._end(EngineRefused(f"{missing}; it may serve no batches: run without MASHBILL_ENGINE_BATCH"))
         except Exception as error:  # whatever it is, whoever waits for a reply must hear of it
@@ -160,36 +161,14 @@ class Batches:
                     await self.run.sleep(self.how.linger)
                 fresh, self._fresh = self._fresh, {}
                 await self._reconcile()
-                for some in self._files(await self._look_up(fresh)):
+                for some in files_of(await self._look_up(fresh), self._line, self.how, self._settle):
                     await self._slots.acquire()  # more batches than may be under way wait here, unsent
-                    self._begin(self._submit(some))
+                    self._begin(partial(self._submit, some))
         finally:
             self._collector = None
 
-    def _files(self, asked: Iterable[Asked]) -> Iterator[list[tuple[Asked, bytes]]]:
-        """Requests with their lines, as many in one file as it may hold."""
-        some, size = list[tuple[Asked, bytes]](), 0
-        for one in asked:
-            try:
-                line = line_of(one.key, encode(self.model, self.extra, one.request, self._token_field))
-                self._check_size(line)
-            except RequestRefused as refused:
-                self._settle(one, refused)
-                continue
-            if some and (size + len(line) > self.how.bytes or len(some) == self.how.requests):
-                yield some
-                some, size = [], 0
-            some.append((one, line))
-            size += len(line)
-        if some:
-            yield some
-
-    def _check_size(self, line: bytes) -> None:
-        if len(line) > self.how.bytes:
-            raise RequestRefused(
-                f"a request of {len(line):,} bytes is larger than a whole batch may be ({self.how.megabytes:g} MB, "
-                "MASHBILL_ENGINE_BATCH_MEGABYTES); leave long documents out with a `length` filter before the generator"
-            )
+    def _line(self, one: Asked) -> bytes:
+        return line_of(one.key, encode(self.model, self.extra, one.request, self._token_field))
 
     async def _reconcile(self) -> None:
         """What a process that died had begun: batches that it may have created, and never wrote down as created."""
@@ -226,7 +205,7 @@ class Batches:
                 self._followed[name] = some
                 row = self.store.batch(name)
                 logger.info("batch %s: taken up again, %d of its requests are asked for", row.batch_id, len(some))
-                self._begin(self._follow(name, row.batch_id))
+                self._begin(partial(self._follow, name, row.batch_id))
         return new
 
     def _from_disk(self, asked: Asked, line: bytes) -> bool:
@@ -254,7 +233,7 @@ class Batches:
                 batch = await asyncio.shield(creating)
             self._followed[name] = {one.key: one for one, _ in some}
             following = True
-            self._begin(self._follow(name, batch.id, slot=True))
+            self._begin(partial(self._follow, name, batch.id, slot=True))
         finally:
             if not following:
                 self._slots.release()
@@ -336,7 +315,7 @@ class Batches:
             return
         self._fresh[one.key] = one
         if self._collector is None:
-            self._collector = self._begin(self._collect())
+            self._collector = self._begin(self._collect)
 
     def _settle(self, asked: Asked, outcome: Reply | EngineError | RequestFailed) -> None:
         self._served = self._served or isinstance(outcome, Reply)

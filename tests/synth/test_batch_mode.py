@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from mashbill.engine import Reply, Request, Sampling, user
 from mashbill.errors import (
@@ -235,8 +236,7 @@ async def test_what_one_run_left_under_way_the_next_takes_up(server: FakeBatches
     server.next.append(fake.slow(10**6))
     engine = engine_for(server, tmp_path)
     asked = [asyncio.create_task(engine.answer(one)) for one in MANY]
-    while not server.jobs:
-        await asyncio.sleep(0.001)
+    await until(lambda: bool(server.jobs))
     engine.leave()
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     await engine.close()
@@ -369,6 +369,71 @@ async def test_nobody_waits_for_what_was_given_up_before_it_was_sent(server: Fak
     gone.cancel()
     assert isinstance((await ask(engine, MANY[1]))[0], Reply)
     assert [len(job.rows) for job in server.jobs.values()] == [1]
+
+
+async def test_a_run_that_ends_while_a_batch_is_created_knows_of_it(server: FakeBatches, tmp_path: Path) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        reached.set()
+        await go_on.wait()
+        return server._create(request, await request.read())
+
+    server.http["POST batches"].append(late)
+    engine = engine_for(server, tmp_path)
+    asked = asyncio.create_task(engine.answer(MANY[0]))
+    await reached.wait()
+    closing = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    await closing
+    with pytest.raises(Interrupted):
+        await asked
+    store = BatchStore(tmp_path)
+    [row] = store.batches()
+    store.close()
+    assert (row.state, row.batch_id) == ("created", "batch_0")
+
+
+async def test_requests_of_a_batch_that_was_left_may_be_asked_for_one_after_another(
+    server: FakeBatches, tmp_path: Path
+) -> None:
+    server.next.append(fake.slow(10**6))
+    engine = engine_for(server, tmp_path)
+    asked = [asyncio.create_task(engine.answer(one)) for one in MANY[:2]]
+    await until(lambda: bool(server.jobs))
+    await engine.close()
+    await asyncio.gather(*asked, return_exceptions=True)
+    looks = server.jobs["batch_0"].looks
+    engine = engine_for(server, tmp_path)
+    first = asyncio.create_task(engine.answer(MANY[0]))
+    await until(lambda: server.jobs["batch_0"].looks < looks)
+    second = asyncio.create_task(engine.answer(MANY[1]))
+    await asyncio.sleep(0.02)
+    server.jobs["batch_0"].looks = 0
+    assert [await first, await second] == await online(*MANY[:2])
+    await engine.close()
+    assert len(server.jobs) == 1
+
+
+async def test_what_nobody_waits_for_any_more_is_not_asked_again(server: FakeBatches, tmp_path: Path) -> None:
+    server.next += [fake.slow(10**6)]
+    engine = engine_for(server, tmp_path)
+    gone, kept = (asyncio.create_task(engine.answer(one)) for one in MANY[:2])
+    await until(lambda: bool(server.jobs))
+    gone.cancel()
+    job = server.jobs["batch_0"]
+    job.output = [line for line in job.output if fake.key_of(line) != fake.key_of(job.output[0])]
+    job.looks = 0
+    assert await kept == (await online(MANY[1]))[0]
+    await engine.close()
+    assert len(server.jobs) == 1
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Look, and do not guess at a time."""
+    while not true():
+        await asyncio.sleep(0.001)
 
 
 async def test_the_store_says_how_batches_ended(server: FakeBatches, tmp_path: Path) -> None:
