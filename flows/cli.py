@@ -30,6 +30,7 @@ from flows.kg_cli import kg_app
 from flows.look_cli import look_app
 from flows.loop_cli import loop
 from flows.refresh_cli import refresh
+from flows.serve_cli import serve
 from flows.status_cli import status
 from flows.student_cli import seen, student_app
 from flows.tcia_cli import tcia_app
@@ -62,6 +63,7 @@ app.add_typer(student_app, name="student")
 app.command()(seen)
 app.command("cells")(cells)
 app.command()(refresh)
+app.command()(serve)
 app.add_typer(budget_app)
 app.command("loop")(loop)
 
@@ -106,6 +108,9 @@ def settings_of(root: Path | None) -> Settings:
 def run(
     bill: BillPath,
     prefect: Annotated[bool, typer.Option("--prefect", help="Run as Prefect flows: same bytes, with history.")] = False,
+    or_without: Annotated[
+        bool, typer.Option("--or-without", help="Where no Prefect server answers, go on without one.")
+    ] = False,
     root: Root = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     budget: BudgetOption = None,
@@ -122,19 +127,28 @@ def run(
     from dataclasses import replace
 
     from flows.batches import under_way
-    from flows.kitchen import run_bill
+    from flows.kitchen import Outcome, run_bill
+    from flows.prefect_down import go_on_without
     from flows.progress import RichProgress
     from flows.stored import replies_kept
-    from mashbill.errors import Interrupted
+    from mashbill.errors import Interrupted, PrefectDown
     from mashbill.progress import Silent
 
     settings = settings_of(root)
     settings = replace(settings, log_level=log_level or settings.log_level)
     settings = with_budget(settings, budget, prices, account)
     say = (lambda text: typer.echo(text, err=True)) if wait else None
-    try:
+
+    def begun(prefect: bool) -> Outcome:
         with nullcontext(Silent()) if quiet else RichProgress() as progress:
-            outcome = run_bill(bill, settings, progress, prefect=prefect, wait=say)
+            return run_bill(bill, settings, progress, prefect=prefect, wait=say)
+
+    try:
+        try:
+            outcome = begun(prefect)
+        except PrefectDown as down:
+            go_on_without(down, or_without)
+            outcome = begun(False)
     except Interrupted:
         kept = f"{replies_kept(settings.ledger):,} replies are kept"
         typer.echo(f"stopped: to go on, run the same command again: {kept}", err=True)

@@ -15,23 +15,21 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from mashbill.errors import MashbillError, SettingsError
+from mashbill.errors import MashbillError, PrefectDown, SettingsError
 
 STARTUP = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
+ANSWER = 5.0
+"""Seconds that a server has to answer its health check: one that needs more cannot carry a run."""
+SCHEDULES = "--schedules"
 
 
-@contextlib.contextmanager
-def prefect_server(root: Path) -> Iterator[None]:
-    """A server for the flows run inside; to be entered before Prefect is imported.
-
-    Raises:
-        SettingsError: when Prefect is not installed.
-        MashbillError: when the server does not start.
-    """
+def prefect_home(root: Path) -> None:
+    """Say to Prefect, before it is imported, what it is to log and where its home is: under the root, unless set."""
     # The command line says in one line how a run ended; Prefect would log its traceback once a task and once a flow.
     if os.environ["PREFECT_LOGGING_LEVEL"] == "WARNING":  # what `flows` sets, unless the user does
         os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
@@ -43,14 +41,31 @@ def prefect_server(root: Path) -> Iterator[None]:
         os.environ["PREFECT_HOME"] = str(ours)
         if (home / "profiles.toml").is_file():
             os.environ.setdefault("PREFECT_PROFILES_PATH", str(home / "profiles.toml"))
+
+
+@contextlib.contextmanager
+def prefect_server(root: Path, *, schedules: bool = False) -> Iterator[None]:
+    """A server for the flows run inside; to be entered before Prefect is imported.
+
+    The user's is asked once whether it is there. One of the run's own starts flows by itself only with `schedules`.
+
+    Raises:
+        SettingsError: when Prefect is not installed.
+        PrefectDown: when nobody answers at the user's server.
+        MashbillError: when the server does not start.
+    """
+    if url := os.environ.get("PREFECT_API_URL"):
+        _refuse_closed(url)
+    prefect_home(root)
     try:
         from prefect.settings import Settings
     except ImportError as error:
         raise SettingsError("Prefect is not installed: `pip install 'mashbill[prefect]'`, or run without it") from error
-    if Settings().api.url is not None:
+    if (named := Settings().api.url) is not None:
+        _ask_after(named)
         yield
         return
-    with _own_server() as url:
+    with _own_server(schedules) as url:
         os.environ["PREFECT_API_URL"] = url
         from prefect.context import refresh_global_settings_context
 
@@ -62,10 +77,43 @@ def prefect_server(root: Path) -> Iterator[None]:
             del os.environ["PREFECT_API_URL"]
 
 
+def _refuse_closed(url: str) -> None:
+    """Say it at once where nothing listens: Prefect takes seconds to be imported. Behind a proxy that says nothing."""
+    if urllib.request.getproxies():
+        return
+    place = urllib.parse.urlsplit(url)
+    port = place.port or (443 if place.scheme == "https" else 80)
+    try:
+        socket.create_connection((place.hostname or "", port), timeout=ANSWER).close()
+    except OSError as error:
+        raise _down(url, error) from error
+
+
+def _down(url: str, error: Exception) -> PrefectDown:
+    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return PrefectDown(
+        f"{url}: no Prefect server answers there ({why}); start it (`prefect server start`), mend PREFECT_API_URL or "
+        "unset it, so that there is one for this run alone, or go on without Prefect (`mashbill run --or-without`): "
+        "the bytes are the same"
+    )
+
+
+def _ask_after(url: str) -> None:
+    """One health request, with the key and the certificates that Prefect is set to use."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        client = get_client(sync_client=True, httpx_settings={"timeout": ANSWER})
+        error = client.api_healthcheck()
+    if error is not None:
+        raise _down(url, error) from error
+
+
 @contextlib.contextmanager
-def _own_server() -> Iterator[str]:
+def _own_server(schedules: bool) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.prefect_server"],
+        [sys.executable, "-m", "flows.prefect_server", *([SCHEDULES] if schedules else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -103,8 +151,8 @@ def _answering(process: subprocess.Popen[str]) -> str:
     )
 
 
-def serve() -> None:
-    """Be the server, until the pipe from the run closes."""
+def serve(schedules: bool) -> None:
+    """Be the server, until the pipe from the run closes; with its scheduler only where flows are to be started."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)
@@ -112,7 +160,7 @@ def serve() -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    app = create_app(ephemeral=True, final=True)
+    app = create_app(ephemeral=not schedules, final=True)
     uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on")).run(sockets=[listening])
 
 
@@ -123,4 +171,4 @@ def _end_with_the_run() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(SCHEDULES in sys.argv)

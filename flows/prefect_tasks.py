@@ -8,7 +8,7 @@ them, so an engine is started once a flow and a nested flow opens nothing twice.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -26,6 +26,25 @@ WATCH: ContextVar[Progress | None] = ContextVar("watch", default=None)
 SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 
+def the_kitchen() -> Kitchen:
+    """The kitchen of the flow around us.
+
+    A function, so that tasks do not name the context variable: a flow that is served or deployed is pickled with what
+    its tasks name, and a context variable cannot be.
+    """
+    return _KITCHEN.get()
+
+
+@contextlib.contextmanager
+def working_in(kitchen: Kitchen) -> Iterator[None]:
+    """Have the tasks inside work in a kitchen."""
+    token = _KITCHEN.set(kitchen)
+    try:
+        yield
+    finally:
+        _KITCHEN.reset(token)
+
+
 @contextlib.asynccontextmanager
 async def kitchen_of(bill: str) -> AsyncIterator[Kitchen]:
     """The kitchen of the flow around us, or a new one."""
@@ -34,36 +53,33 @@ async def kitchen_of(bill: str) -> AsyncIterator[Kitchen]:
         yield current
         return
     async with kitchen_for(Path(bill), SETTINGS.get() or Settings.load(), WATCH.get() or Silent()) as kitchen:
-        token = _KITCHEN.set(kitchen)
-        try:
+        with working_in(kitchen):
             yield kitchen
-        finally:
-            _KITCHEN.reset(token)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="read {name}")
 async def read_source(name: str) -> str:
     """One source."""
-    return str((await _KITCHEN.get().source(name)).path)
+    return str((await the_kitchen().source(name)).path)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="{stream} {index}: {label}")
 async def run_step(stream: str, index: int, label: str) -> str:
     """One step of a stream; those before it are finished or done now."""
-    kitchen = _KITCHEN.get()
+    kitchen = the_kitchen()
     return str((await kitchen.step(kitchen.bill.streams[stream], index)).path)
 
 
 @task(cache_policy=NO_CACHE)
 async def publish_release() -> str:
     """The release and its card."""
-    return str(await _KITCHEN.get().release())
+    return str(await the_kitchen().release())
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {arm}")
 async def train_student_of(arm: str, release: str) -> str:
     """One arm's plan and student."""
-    kitchen = _KITCHEN.get()
+    kitchen = the_kitchen()
     await kitchen.release_engine()
     trained = await train_arm(kitchen, Path(release), read_training(kitchen.bill), arm)
     return str(trained.result.out)
@@ -72,7 +88,7 @@ async def train_student_of(arm: str, release: str) -> str:
 @task(cache_policy=NO_CACHE)
 async def evaluate_students(release: str) -> list[str]:
     """Every arm and the base student on the questions."""
-    kitchen = _KITCHEN.get()
+    kitchen = the_kitchen()
     evaluation, training = await evaluation_of(kitchen, Path(release)), read_training(kitchen.bill)
     if evaluation is None:
         return []
@@ -85,5 +101,5 @@ async def evaluate_students(release: str) -> list[str]:
 @task(cache_policy=NO_CACHE)
 async def write_the_report(release: str) -> list[str]:
     """The report: its directory, then the lines to print."""
-    folder, lines = await measure(_KITCHEN.get(), Path(release))
+    folder, lines = await measure(the_kitchen(), Path(release))
     return [str(folder), *lines]

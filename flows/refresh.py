@@ -14,19 +14,21 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.kitchen import Kitchen, Outcome, kitchen_for, plan_of, released_line
 from flows.measuring import release_measure
-from flows.refresh_sources import Look, gone_and_moved, look_at, sources_of, taken_rows, unseen
+from flows.refresh_sources import Look, gone_and_moved, look_at, needed, taken_rows, unseen
 from mashbill.bill import Bill
 from mashbill.dated_release import DatedPlan, publish_dated
-from mashbill.errors import Interrupted, UserError
+from mashbill.errors import Interrupted, StoreError, UserError
 from mashbill.fingerprint import fingerprint
+from mashbill.partial import lacking_of, partial_sentence
 from mashbill.progress import Progress
+from mashbill.release import way_of
 from mashbill.runtime import Runtime, spare_collector
 from mashbill.seen import Seen
 from mashbill.series import Dated, dated_folders, last_of, series_of
@@ -82,6 +84,11 @@ class Refresh:
         """How many records are taken, over all sources."""
         return sum(one.manifest.counts.kept for one in self.taken.values())
 
+    @property
+    def streams(self) -> list[str]:
+        """The streams that the release is made of, in the order of the bill."""
+        return [name for name in self.bill.streams if name in needed(self.bill)]
+
     async def look(self) -> bool:
         """Check the releases before, see what is new, and have the kitchen take that; whether there is anything.
 
@@ -96,7 +103,7 @@ class Refresh:
         for one in self.series:
             await asyncio.to_thread(self.seen.add, one.folder)
         before = self.last.refreshed.seal if self.last else ""
-        for name in sources_of(self.bill):
+        for name in (one for one in self.bill.sources if one in needed(self.bill)):
             source, path, seen = self.bill.sources[name], self.bill.source_path(name), self.seen.of(name)
             look = await asyncio.to_thread(look_at, name, source, path, seen, self.last)
             runtime = Runtime(root=self.root, progress=self.kitchen.progress)
@@ -125,6 +132,7 @@ class Refresh:
         """
         streams = {name: await self.kitchen.stream(name) for name in self.bill.released}
         self.kitchen.check()
+        self._refuse_unanswered(streams)
         plan = self._plan()
         standing = last_of(self.root, self.bill.name) if self.full else None
         if standing and not standing.refreshed.before and standing.manifest.fingerprint == plan.fingerprint(streams):
@@ -132,6 +140,21 @@ class Refresh:
         folder = await asyncio.to_thread(publish_dated, plan, streams, self.root)
         self.kitchen.run.release = str(folder)
         return folder
+
+    def _refuse_unanswered(self, streams: Mapping[str, Stored]) -> None:
+        # What is released counts as taken: the records that were not asked to the end would never be.
+        steps = {one.path: one for stored in streams.values() for one in way_of(stored, self.root)}
+        found = {
+            one.manifest.step: partial_sentence(one.manifest.counts.read, lacking)
+            for one in steps.values()
+            if (lacking := lacking_of(one.manifest.identity))
+        }
+        if found:
+            told = "; ".join(f"{step} was {sentence}" for step, sentence in found.items())
+            raise StoreError(
+                f"{self.bill.name}: nothing is published: {told}. Refresh again, later or with a larger budget: it "
+                "takes the same documents, and replies that were paid for are in the ledger"
+            )
 
     def _plan(self) -> DatedPlan:
         numbers = [number for (date, number), _ in dated_folders(self.root, self.bill.name) if date == self.date]

@@ -116,14 +116,14 @@ def taken_rows(name: str, stored: Stored) -> list[dict[str, str]]:
     return [row for table in stored for row in record_rows(name, table, stored.kind)]
 
 
-def sources_of(bill: Bill) -> list[str]:
-    """The sources that the released streams take their rows from, in the order of the bill."""
-    wanted, stack = set[str](), list(bill.released)
+def needed(bill: Bill) -> set[str]:
+    """The streams that are released, and all that they take their rows from: streams and sources."""
+    found, stack = set[str](), list(bill.released)
     while stack:
         name = stack.pop()
-        wanted.add(name)
+        found.add(name)
         stack += bill.streams[name].origins if name in bill.streams else ()
-    return [name for name in bill.sources if name in wanted]
+    return found
 
 
 def gone_and_moved(looks: Sequence[Look]) -> list[str]:

@@ -8,6 +8,7 @@
     │   ├── InputError         a source file is missing, empty, broken: file, line
     │   ├── RegistryError      no step or engine of that name, or two of one name
     │   ├── ChainError         steps that do not fit together
+    │   ├── PrefectDown        nobody answers at the Prefect server that was named
     │   ├── SettingsError      an environment variable or the settings file is wrong
     │   ├── StoreError         a stored step is absent, unfinished or does not match
     │   │   ├── AlreadyRunning   another run of the bill is at work under the root; trying again later helps
@@ -95,6 +96,10 @@ class ChainError(UserError):
 
 class SettingsError(UserError):
     """How to run was said wrongly: an environment variable or the settings file."""
+
+
+class PrefectDown(UserError):
+    """Nobody answers at the Prefect server that the user named; everything can be done without it."""
 
 
 class StoreError(UserError):

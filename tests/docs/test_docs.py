@@ -243,7 +243,7 @@ def test_the_readme_names_every_step_and_engine() -> None:
 
 
 def test_the_examples_are_valid_bills() -> None:
-    bills = sorted((ROOT / "examples").rglob("*.yaml"))
+    bills = sorted(path for path in (ROOT / "examples").rglob("*.yaml") if path.name != "prefect.yaml")
     assert bills
     for path in bills:
         bill = read_bill(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.answering import answering
 from tests.flows.fake_kitchen import Project, project, without_times
 
 psutil = pytest.importorskip("psutil")
@@ -97,38 +98,40 @@ def test_ctrl_c_under_prefect_is_one_line_and_130(tmp_path: Path) -> None:
     assert none_left(stopped, within=1), processes_of(stopped)
 
 
-def test_a_server_and_a_home_of_the_users_own_are_used(tmp_path: Path) -> None:
-    code = (
-        "import os; from pathlib import Path; from flows.prefect_server import prefect_server\n"
-        "with prefect_server(Path('runs')):\n"
-        "    from prefect.settings import get_current_settings\n"
-        "    print(get_current_settings().api.url, get_current_settings().home)"
-    )
-    run = project(tmp_path)
-    own = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_HOME": str(tmp_path / "mine")}
-    command = [sys.executable, "-c", code]
+HOME = (
+    "from pathlib import Path; from flows.prefect_server import prefect_server\n"
+    "with prefect_server(Path('runs')):\n"
+    "    from prefect.settings import get_current_settings\n"
+    "    print(get_current_settings().api.url, get_current_settings().home)"
+)
+
+
+def told_home(folder: Path, **environment: str) -> list[str]:
+    """Which server and which home a run takes."""
     ended = subprocess.run(
-        command, cwd=tmp_path, env=run.environment(**own), capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", HOME],
+        cwd=folder,
+        env=project(folder).environment(**environment),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
-    assert ended.stdout.split() == list(own.values())
+    return ended.stdout.split()
+
+
+def test_a_server_and_a_home_of_the_users_own_are_used(tmp_path: Path) -> None:
+    with answering(200) as url:
+        mine = str(tmp_path / "mine")
+        assert told_home(tmp_path, PREFECT_API_URL=url, PREFECT_HOME=mine) == [url, mine]
     assert not (tmp_path / "runs").exists()
 
 
 def test_the_users_profiles_are_kept(tmp_path: Path) -> None:
     home = tmp_path / "home" / ".prefect"
     home.mkdir(parents=True)
-    (home / "profiles.toml").write_text(
-        'active = "ours"\n\n[profiles.ours]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n', encoding="utf-8"
-    )
-    code = (
-        "from pathlib import Path; from flows.prefect_server import prefect_server\n"
-        "with prefect_server(Path('runs')):\n"
-        "    from prefect.settings import get_current_settings\n"
-        "    print(get_current_settings().api.url, get_current_settings().home)"
-    )
-    environment = project(tmp_path).environment(HOME=str(home.parent))
-    command = [sys.executable, "-c", code]
-    ended = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120
-    )
-    assert ended.stdout.split() == ["http://127.0.0.1:9/api", str(tmp_path / "runs" / "prefect")]
+    with answering(200) as url:
+        (home / "profiles.toml").write_text(
+            f'active = "ours"\n\n[profiles.ours]\nPREFECT_API_URL = "{url}"\n', encoding="utf-8"
+        )
+        assert told_home(tmp_path, HOME=str(home.parent)) == [url, str(tmp_path / "runs" / "prefect")]
