@@ -12,6 +12,7 @@ takes the same documents; replies that were paid for are in the ledger.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.kitchen import Kitchen, Outcome, kitchen_for, plan_of, released_line
+from flows.kitchen import Kitchen, Outcome, checked_bill, kitchen_for, plan_of, released_line
 from flows.measuring import release_measure
 from flows.refresh_sources import Look, gone_and_moved, look_at, needed, taken_rows, unseen
 from mashbill.bill import Bill
@@ -214,12 +215,14 @@ def dated(said: str) -> str:
 async def refreshing(
     path: Path, settings: Settings, progress: Progress, *, date: str = "", full: bool = False
 ) -> AsyncIterator[Refresh]:
-    """The means of one refresh.
+    """The means of one refresh; what it spends is entered on an account of its date, unless the settings name another.
 
     Raises:
         AlreadyRunning: when another run of the bill is at work under the root.
     """
     day = dated(date)
+    account = settings.account or f"{checked_bill(path, settings).name}@{day}"
+    settings = dataclasses.replace(settings, account=account)
     async with kitchen_for(path, settings, progress, command="refresh") as kitchen:
         yield Refresh(kitchen, day, full)
 

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from flows.budget_options import AccountOption, BudgetOption, PricesOption, with_budget
+
 
 def refresh(
     bill: Annotated[Path, typer.Argument(metavar="BILL", help="The bill: a YAML file.", show_default=False)],
@@ -23,6 +25,9 @@ def refresh(
         Path | None,
         typer.Option(metavar="DIR", help="Where all is stored [MASHBILL_ROOT, or runs].", show_default=False),
     ] = None,
+    budget: BudgetOption = None,
+    prices: PricesOption = None,
+    account: AccountOption = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Publish what is new in a bill's sources since its last dated release, as NAME@DATE."""
@@ -35,7 +40,7 @@ def refresh(
     from mashbill.errors import Interrupted
     from mashbill.progress import Silent
 
-    settings = settings_of(root)
+    settings = with_budget(settings_of(root), budget, prices, account)
     try:
         with nullcontext(Silent()) if quiet else RichProgress() as progress:
             outcome = refresh_bill(bill, settings, progress, date=date, full=full)

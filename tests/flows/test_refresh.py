@@ -359,3 +359,23 @@ def test_a_refresh_that_is_killed_publishes_nothing_and_goes_on_to_the_same_byte
     assert said.replace(str(killed.releases), str(plain.releases)) == plain.refresh("2026-12-02")
     assert everything(killed.project.root) == everything(plain.project.root)
     assert len(killed.project.paid_twice()) <= 2 * 4
+
+
+def test_a_refresh_that_its_budget_stops_publishes_nothing_and_the_next_takes_the_same_documents(
+    tmp_path: Path,
+) -> None:
+    one = series(tmp_path)
+    for number in range(9):
+        one.write(f"{number}.md", f"{SALT}And that of house {number} more.\n")
+    command = ["refresh", str(one.project.bill), "-q", "--root", str(one.project.root), "--date"]
+    stopped = CliRunner().invoke(app, [*command, "2026-12-01", "--budget", "2600tokens"])
+    assert stopped.exit_code == 2
+    assert "tiny: nothing is published: tell_tales was stopped by its budget" in stopped.output
+    assert one.names() == []
+    paid = one.project.paid()
+    assert paid
+    # The next date has money of its own.
+    done = CliRunner().invoke(app, [*command, "2026-12-02", "--budget", "100k tokens"])
+    assert done.exit_code == 0, done.output
+    assert {row["source"] for row in one.rows("tiny@2026-12-02")} == {f"{number}.md" for number in range(9)}
+    assert len(set(one.project.paid())) == len(one.project.paid()), "nothing was paid for twice"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -90,13 +91,13 @@ def test_a_prefect_server_that_is_down_is_said_at_once_and_a_run_can_do_without(
     for one in (down, plain):
         for number in range(3, 8):
             (one.folder / "corpus" / f"paper-{number}.md").unlink()
-    nobody = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    refused = down.run("--prefect", **nobody)
+    nobody = "http://127.0.0.1:9/api"
+    refused = down.run("--prefect", PREFECT_API_URL=nobody)
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.startswith("error: http://127.0.0.1:9/api: no Prefect server answers there (")
     assert "go on without Prefect (`mashbill run --or-without`)" in refused.err
     assert list(everything(down.root)) == [".lock-tiny"], "nothing was done"
-    ended = down.run("--prefect", "--or-without", **nobody)
+    ended = down.run("--prefect", "--or-without", PREFECT_API_URL=nobody)
     assert ended.code == 0
     assert ended.err.endswith("\ngoing on without Prefect\n")
     assert plain.run().code == 0
@@ -164,7 +165,7 @@ def test_the_deployment_of_the_example_names_the_flow() -> None:
 
     said = yaml.safe_load((EXAMPLE / "prefect.yaml").read_text(encoding="utf-8"))
     (deployment,) = said["deployments"]
-    flow = load_flow_from_entrypoint(deployment["entrypoint"])
+    flow: Any = load_flow_from_entrypoint(deployment["entrypoint"])
     assert set(deployment["parameters"]) <= set(flow.parameters.properties)
     assert (EXAMPLE / deployment["parameters"]["bill"]).is_file()
     schedule_of(deployment["schedules"][0]["cron"], "", deployment["schedules"][0]["timezone"])
