@@ -368,7 +368,7 @@ def test_a_refresh_that_its_budget_stops_publishes_nothing_and_the_next_takes_th
     for number in range(9):
         one.write(f"{number}.md", f"{SALT}And that of house {number} more.\n")
     command = ["refresh", str(one.project.bill), "-q", "--root", str(one.project.root), "--date"]
-    stopped = CliRunner().invoke(app, [*command, "2026-12-01", "--budget", "2600tokens"])
+    stopped = CliRunner().invoke(app, [*command, "2026-12-01", "--budget", "700tokens"])
     assert stopped.exit_code == 2
     assert "tiny: nothing is published: tell_tales was stopped by its budget" in stopped.output
     assert one.names() == []
