@@ -26,6 +26,7 @@ from mashbill.errors import (
     NotKept,
     OverBudget,
     RequestFailed,
+    RequestRefused,
     SettingsError,
 )
 from mashbill.ledger import Ledger
@@ -145,6 +146,10 @@ class Asker:
         return self.ledger.failed()
 
     @functools.cached_property
+    def _refused(self) -> Mapping[str, str]:
+        return self.ledger.refused()
+
+    @functools.cached_property
     def tariff(self) -> str:
         """By which of an engine's prices it is charged: one that asks in batches says it is `batched`."""
         return BATCH if getattr(self.engine, "batched", False) else ""
@@ -231,6 +236,8 @@ class Asker:
                 self._staff()
 
     def _not_kept(self, waiting: Waiting) -> MashbillError:
+        if (refused := self._refused.get(waiting.key)) is not None:
+            return RequestRefused(refused)
         if self.lacking:
             failed = self._failed.get(waiting.key)
             return OverBudget(SPENT) if failed is None else RequestFailed(failed)

@@ -21,10 +21,8 @@ say how asks ended that gave no usable reply, and what is asked otherwise since 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -32,50 +30,14 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.engine import Reply, Request
-from mashbill.errors import LedgerError
+from mashbill.ledger_reader import GET, Entry, LedgerReader
 from mashbill.ledger_sql import chunks, repeated
-from mashbill.ledger_states import (
-    TABLES,
-    Ended,
-    Noted,
-    Retry,
-    insert_retries,
-    insert_states,
-    read_failed,
-    read_retries,
-    read_states,
-)
-from mashbill.ledger_texts import SHARED, SharedTexts, unpack
+from mashbill.ledger_states import Ended, Noted, Retry, insert_retries, insert_states
+from mashbill.ledger_texts import SHARED, SharedTexts
 from mashbill.packing import reply_key, reply_of, reply_row, request_bytes, to_json
-from mashbill.spending import TABLES as SPENDING
-from mashbill.spending import Account, Clocks, Payer, read_account, spent_on, write_spent
+from mashbill.spending import Clocks, Payer, spent_on, write_spent
 
 __all__ = ["SHARED", "Entry", "Ledger", "reply_key", "request_bytes"]
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS replies (
-    key BLOB PRIMARY KEY NOT NULL, engine TEXT NOT NULL, request BLOB NOT NULL, draw INTEGER NOT NULL,
-    reply BLOB NOT NULL, created REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS texts (id BLOB PRIMARY KEY NOT NULL, body BLOB NOT NULL);
-"""
-# Rows by rowid, so that a group is appended and only the small index is written at random places: in groups of 64
-# that is 11 microseconds a row against 43 without rowid, 24 against 76 in a ledger of 300,000.
-
-
-_GET = "SELECT key, reply FROM replies WHERE key IN ("
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One ledger row, as `trace` shows it."""
-
-    key: str
-    engine: str
-    request: Request
-    draw: int
-    reply: Reply
-    created: float
 
 
 @dataclass(slots=True)
@@ -89,7 +51,7 @@ class _Pending:
     payer: Payer | None
 
 
-class Ledger:
+class Ledger(LedgerReader):
     """The reply store of a run; several processes may share one file.
 
     Raises:
@@ -97,10 +59,8 @@ class Ledger:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         with self._failures("open"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._reader = self._connect()
             # The writer is used only on its own thread; sqlite3 would refuse it otherwise.
             self._writer = self._connect()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
@@ -111,41 +71,6 @@ class Ledger:
         self.clocks = Clocks()
         """Accounts whose time is counted: it is written with each reply that they pay for."""
         self._closed = False
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            # FULL: the commit survives a power cut, not only kill -9; group commit makes the sync cheap.
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_TABLES + TABLES + SPENDING)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    @contextlib.contextmanager
-    def _failures(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(
-                f"{self.path}: cannot {doing} the ledger: {error}; check the disk's free space and the file's "
-                "permissions, then run the same command again: replies already committed are kept"
-            ) from error
-
-    def get(self, key: str) -> Reply | None:
-        """The reply stored under a key, or None."""
-        return self.get_all([key]).get(key)
-
-    def get_all(self, keys: Sequence[str]) -> dict[str, Reply]:
-        """The replies stored under these keys; one look for many costs 3 microseconds a key against 13 for each."""
-        found = dict[str, Reply]()
-        with self._failures("read"):
-            for some in chunks([bytes.fromhex(key) for key in keys]):
-                for key, packed in self._reader.execute(repeated(_GET, "?", len(some)) + ")", some):
-                    found[key.hex()] = reply_of(packed, key.hex())
-        return found
 
     def put(self, key: str, engine: str, request: Request, draw: int, reply: Reply) -> asyncio.Future[Reply]:
         """Store a reply; the future resolves, once it is on disk, to the reply that stands under the key.
@@ -257,59 +182,13 @@ class Ledger:
         return self._writer.execute(sql, list(chain.from_iterable(rows))).rowcount
 
     def _standing(self, items: Sequence[_Pending]) -> list[Reply]:
-        stored = dict(self._writer.execute(repeated(_GET, "?", len(items)) + ")", [one.key for one in items]))
+        stored = dict(self._writer.execute(repeated(GET, "?", len(items)) + ")", [one.key for one in items]))
         return [reply_of(stored[one.key], one.key.hex()) for one in items]
-
-    def entry(self, key: str) -> Entry | None:
-        """The whole row under a key, with its request restored; None when there is none."""
-        with self._failures("read"):
-            row = self._reader.execute(
-                "SELECT engine, request, draw, reply, created FROM replies WHERE key=?", (bytes.fromhex(key),)
-            ).fetchone()
-            if row is None:
-                return None
-            return Entry(key, row[0], unpack(row[1], self._text), row[2], reply_of(row[3], key), row[4])
-
-    def _text(self, digest: bytes) -> bytes:
-        return bytes(self._reader.execute("SELECT body FROM texts WHERE id=?", (digest,)).fetchone()[0])
-
-    def states(self, step: str) -> list[Ended]:
-        """How the asks of a stored step ended, by its fingerprint, those alone that did not end ``ok``."""
-        with self._failures("read"):
-            return list(read_states(self._reader, step))
-
-    def failed(self) -> dict[str, str]:
-        """Key -> what was said of each ask that a provider failed, and that has no reply since."""
-        with self._failures("read"):
-            return dict(read_failed(self._reader))
-
-    def unanswered(self, step: str, key: str) -> Request | None:
-        """The request of an ask that ended without a reply."""
-        with self._failures("read"):
-            row = self._reader.execute(
-                "SELECT request FROM states WHERE step=? AND key=?", (step, bytes.fromhex(key))
-            ).fetchone()
-            return None if row is None or row[0] is None else unpack(row[0], self._text)
-
-    def retries(self, asks: str) -> dict[str, Retry]:
-        """What a step asks otherwise, by the key of its own request; `asks` is `mashbill.step_run.Place.asks`."""
-        with self._failures("read"):
-            return read_retries(self._reader, asks)
 
     def retry(self, retries: Mapping[str, Mapping[str, Retry]]) -> None:
         """Have steps ask these otherwise from now on, by `Place.asks`; all of them on disk when it returns, or none."""
         with self._failures("write"):
             self._thread.submit(self._transact, lambda: insert_retries(self._writer, retries)).result()
-
-    def account(self, name: str) -> Account:
-        """What an account has spent, by engine and step."""
-        with self._failures("read"):
-            return read_account(self._reader, name)
-
-    def count(self) -> int:
-        """How many replies are stored."""
-        with self._failures("read"):
-            return int(self._reader.execute("SELECT count(*) FROM replies").fetchone()[0])
 
     async def close(self) -> None:
         """Commit what is pending and let go of the file; safe to call twice."""

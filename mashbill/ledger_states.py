@@ -127,11 +127,11 @@ def insert_retries(writer: sqlite3.Connection, retries: Mapping[str, Mapping[str
     writer.executemany("INSERT OR REPLACE INTO retries VALUES (?,?,?,?,?,?,?)", values)
 
 
-def read_failed(reader: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Key and detail of each ask that ended as a provider's error and has no reply since."""
+def read_said(reader: sqlite3.Connection, state: AskState) -> Iterator[tuple[str, str]]:
+    """Key and detail of each ask that ended in this state, which has no reply, and has none since."""
     rows = reader.execute(
         "SELECT key, detail FROM states s WHERE state=? AND NOT EXISTS (SELECT 1 FROM replies r WHERE r.key=s.key)",
-        (AskState.PROVIDER_ERROR.value,),
+        (state.value,),
     )
     yield from ((key.hex(), detail) for key, detail in rows)
 

@@ -19,7 +19,7 @@ from mashbill.ask import Ask
 from mashbill.ask_state import WITHOUT_REPLY, AskState
 from mashbill.asker import Asker
 from mashbill.engine import Engine, Reply, Request, Sampling, ScriptedEngine
-from mashbill.errors import BadReply, OverBudget, RequestFailed, RequestRefused, Unanswered
+from mashbill.errors import BadReply, NotKept, OverBudget, RequestFailed, RequestRefused, Unanswered
 from mashbill.ledger import Ledger
 from mashbill.ledger_states import Ended, Retry
 from tests.support.kernel import GREEDY, Shuffled
@@ -228,3 +228,13 @@ def test_every_ask_ends_in_one_state_and_none_but_ok_is_an_answer(scripts: list[
 
     with TemporaryDirectory() as folder:
         asyncio.run(run(Path(folder)))
+
+
+async def test_what_was_refused_is_refused_without_an_engine_too(ledger: Ledger) -> None:
+    _, [first] = await asked(Single({"r": ["refused"]}), ledger, "r", shaped=True)
+    async with Asker(Single({}), ledger, offline=True) as asker:
+        with pytest.raises(BadReply, match="request_refused: it is too long") as again:
+            await Ask(asker, "r", "echo", "place")("r", returns=Number)
+        with pytest.raises(NotKept):
+            await Ask(asker, "r", "echo", "place")("another", returns=Number)
+    assert str(again.value) == str(first)
