@@ -7,6 +7,7 @@ The same stages as ``mashbill run`` without Prefect, and the same bytes. It runs
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from prefect import flow
@@ -40,6 +41,8 @@ def run_with_prefect(path: Path, settings: Settings, progress: Progress) -> Outc
     """Run a bill under Prefect from a program that is not a flow."""
     SETTINGS.set(settings)
     WATCH.set(progress)
+    # Prefect shows on the terminal whatever reaches the root logger; the run's log and its level are the user's to say.
+    logging.getLogger("mashbill").propagate = False
     try:
         release, *report = asyncio.run(end_to_end(str(path)))
     except asyncio.CancelledError:

@@ -22,6 +22,7 @@ from flows.one_run import one_run, turn
 from flows.run_log import run_log
 from flows.run_record import Run
 from flows.run_watch import recorded
+from flows.telemetry import telemetry
 from mashbill import logs
 from mashbill.asker import Asker, Usage
 from mashbill.bill import Bill, Stream, read_bill
@@ -33,6 +34,7 @@ from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.join import join
 from mashbill.ledger import Ledger
+from mashbill.meter import Meter
 from mashbill.partial import lacking_of
 from mashbill.prices import PriceTable
 from mashbill.progress import Progress, Together
@@ -84,6 +86,10 @@ class Kitchen:
     """By stream that accepts so much: the records that it takes."""
     _spent: Usage = field(default_factory=Usage)
     """What engines that are closed by now were asked."""
+    _spent_by: dict[str, Usage] = field(default_factory=dict)
+    """The same for each engine, by its identity."""
+    meter: Meter | None = None
+    """Is told how large calls to the engines are and how long replies take."""
 
     @property
     def root(self) -> Path:
@@ -110,7 +116,7 @@ class Kitchen:
         Such an engine is a student of the run's own, so its asks are on no account and no budget holds them.
         """
         await self.release_engine()
-        self._askers[""] = Asker(engine, self.ledger, stopping=self.stopping)
+        self._askers[""] = Asker(engine, self.ledger, stopping=self.stopping, meter=self.meter)
         try:
             yield self.runtime(step)
         finally:
@@ -130,6 +136,7 @@ class Kitchen:
                 lacking=self.lacking,
                 account=account_name(self.settings, self.bill),
                 budget=self.budget,
+                meter=self.meter,
             )
         return self._askers[role]
 
@@ -142,6 +149,18 @@ class Kitchen:
         """What this run has asked by now, of all engines together."""
         askers = {id(one): one for one in self._askers.values()}
         return sum((one.usage for one in askers.values()), self._spent)
+
+    def usages(self) -> dict[str, Usage]:
+        """The same for each engine, by its identity."""
+        found = dict(self._spent_by)
+        for asker in {id(one): one for one in self._askers.values()}.values():
+            found[asker.identity] = found.get(asker.identity, Usage()) + asker.usage
+        return found
+
+    def under_way(self) -> dict[str, tuple[int, int]]:
+        """Engine -> asks that wait for a reply, and how many of them wait for a call."""
+        closed = dict.fromkeys(self._spent_by, (0, 0))
+        return closed | {one.identity: one.under_way for one in self._askers.values()}
 
     def stop(self) -> None:
         """Finish what is in flight and begin nothing more."""
@@ -182,6 +201,8 @@ class Kitchen:
         """Give the engines' memory back, before training wants it."""
         askers = list({id(one): one for one in self._askers.values()}.values())
         self._spent = self.usage()
+        for asker in askers:
+            self._spent_by[asker.identity] = self._spent_by.get(asker.identity, Usage()) + asker.usage
         self._askers.clear()
         async with contextlib.AsyncExitStack() as closing:  # each is closed, also when another fails to
             for asker in askers:
@@ -387,10 +408,14 @@ async def kitchen_for(
         one_run(root, bill.name, run_id),
         run_log(root, run_id, settings.log_level) as file,
         recorded(root, run, file) as record,
+        telemetry(run) as measured,
     ):
         ledger = Ledger(settings.ledger)
-        kitchen = Kitchen(bill, settings, Together(progress, record), ledger, run, offline=offline, lacking=lacking)
+        told = Together(progress, record, *([] if measured is None else [measured]))
+        kitchen = Kitchen(bill, settings, told, ledger, run, offline=offline, lacking=lacking)
         record.usage = kitchen.usage
+        if measured is not None:
+            kitchen.meter, measured.usages, measured.waiting = measured, kitchen.usages, kitchen.under_way
         ledger.clocks.start(account_name(settings, bill))
         try:
             _ = kitchen.prices  # a file that means nothing is refused before any ask

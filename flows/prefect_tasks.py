@@ -16,6 +16,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows.arms import evaluate_arms, evaluation_of, measure, train_arm
+from flows.artifacts import show_release, show_report, shown_progress
 from flows.kitchen import Kitchen, kitchen_for
 from flows.training_section import read_training
 from mashbill.progress import Progress, Silent
@@ -67,13 +68,17 @@ async def read_source(name: str) -> str:
 async def run_step(stream: str, index: int, label: str) -> str:
     """One step of a stream; those before it are finished or done now."""
     kitchen = the_kitchen()
-    return str((await kitchen.step(kitchen.bill.streams[stream], index)).path)
+    async with shown_progress(kitchen, f"{stream} {index}: {label}"):
+        return str((await kitchen.step(kitchen.bill.streams[stream], index)).path)
 
 
 @task(cache_policy=NO_CACHE)
 async def publish_release() -> str:
     """The release and its card."""
-    return str(await the_kitchen().release())
+    kitchen = the_kitchen()
+    folder = await kitchen.release()
+    await show_release(kitchen, folder)
+    return str(folder)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {arm}")
@@ -101,5 +106,7 @@ async def evaluate_students(release: str) -> list[str]:
 @task(cache_policy=NO_CACHE)
 async def write_the_report(release: str) -> list[str]:
     """The report: its directory, then the lines to print."""
-    folder, lines = await measure(the_kitchen(), Path(release))
+    kitchen = the_kitchen()
+    folder, lines = await measure(kitchen, Path(release))
+    await show_report(kitchen, folder)
     return [str(folder), *lines]

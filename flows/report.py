@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.ablation import gains_section
 from flows.cell_section import CELLS, CellScores, cell_scores, cell_table, draw_cells
+from flows.dataset_section import HEAD, dataset_rows, dataset_section
 from flows.signal_report import signal_json, signal_section
 from flows.training_section import BASE
 from flows.written_report import RELIABILITY, beside_json, beside_section, reliability_chart
@@ -34,7 +35,8 @@ def finished_report(folder: Path, release: Path) -> list[str] | None:
     """The lines of a finished report, or None; a release that was made anew since gets its measurement back."""
     if not ((folder / REPORT).is_file() and (folder / READABLE).is_file()):
         return None
-    benefit = (folder / READABLE).read_text(encoding="utf-8").split("\n\n", 1)[1].rstrip("\n")
+    page = (folder / READABLE).read_text(encoding="utf-8").split("\n\n", 1)[1]
+    benefit = page.split(f"\n\n{HEAD}", 1)[0].rstrip("\n")  # the card has the dataset's counts already
     card = release / "README.md"
     if benefit not in card.read_text(encoding="utf-8"):
         write_bytes(card, render_card(ReleaseManifest.read(release), benefit).encode())
@@ -49,7 +51,8 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     """
     cells = _cells(measured)
     benefit = benefit_section(measured, cells)
-    write_bytes(folder / READABLE, f"# {measured.release.name}: did the data help?\n\n{benefit}\n".encode())
+    page = f"# {measured.release.name}: did the data help?\n\n{benefit}\n\n{dataset_section(measured.release)}\n"
+    write_bytes(folder / READABLE, page.encode())
     if measured.evaluations:
         _chart(folder / CHART, measured.evaluations)
     if cells is not None:
@@ -67,7 +70,15 @@ def write_report(folder: Path, identity: Mapping[str, object], measured: Measure
     gains = {"gains": [dataclasses.asdict(one) for one in measured.gains]} if measured.gains else {}
     write_json(
         folder / REPORT,
-        {"identity": identity, "arms": arms, "evaluations": evaluations, **others, **gains, "lines": lines},
+        {
+            "identity": identity,
+            "dataset": dataset_rows(measured.release),
+            "arms": arms,
+            "evaluations": evaluations,
+            **others,
+            **gains,
+            "lines": lines,
+        },
     )
     return lines
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -30,6 +31,7 @@ from mashbill.errors import (
     SettingsError,
 )
 from mashbill.ledger import Ledger
+from mashbill.meter import Meter
 from mashbill.prices import BATCH
 from mashbill.spending import Payer
 from mashbill.waiting import Queue, RankedQueue, Waiting
@@ -114,6 +116,8 @@ class Asker:
     """On which what is paid for is entered in the ledger; none without a name."""
     budget: Budget | None = None
     """What may be spent, shared by all engines of a run."""
+    meter: Meter | None = None
+    """Is told how large calls are and how long replies take."""
     _asked: list[Waiting] = field(default_factory=list)
     """Not yet looked up in the ledger."""
     _queue: Queue = field(default_factory=deque)
@@ -135,6 +139,11 @@ class Asker:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """Asks that wait for a reply, and how many of them wait for a call to the engine."""
+        return len(self._inflight), len(self._queue)
 
     @functools.cached_property
     def identity(self) -> str:
@@ -331,17 +340,31 @@ class Asker:
     async def _send_one(self, engine: SingleEngine, waiting: Waiting) -> None:
         logs.WHERE.set(waiting.where)
         logs.ASK.set(waiting.key)
+        began = self._handed(1)
         try:
             reply = await engine.answer(waiting.request)
         except ENDINGS as ending:
             self._fail(waiting, ending)
         else:
+            self._measure(began, reply)
             self._store(waiting, reply)
+
+    def _handed(self, requests: int) -> float:
+        """When a call was handed to the engine; 0 where nobody measures."""
+        if self.meter is None:
+            return 0.0
+        self.meter.sent(self.identity, requests)
+        return time.perf_counter()
+
+    def _measure(self, began: float, reply: Reply) -> None:
+        if self.meter is not None:
+            self.meter.answered(self.identity, time.perf_counter() - began, reply)
 
     async def _send(self, batch: list[Waiting]) -> None:
         answered: set[int] = set()
         # The requests of a batch may be of many records, hardly ever of several steps.
         logs.WHERE.set((batch[0].where[0], ""))
+        began = self._handed(len(batch))
         replies = self.engine.complete([waiting.request for waiting in batch])
         try:
             while True:
@@ -354,6 +377,7 @@ class Asker:
                 if index in answered or not 0 <= index < len(batch):
                     raise EngineGarbage(f"{self.identity} answered request {index} twice, or none such exists")
                 answered.add(index)
+                self._measure(began, reply)
                 self._store(batch[index], reply)
         except StopAsyncIteration:
             missing = len(batch) - len(answered)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 
@@ -49,6 +54,14 @@ def tasks(run: Project) -> list[str]:
         return [name for (name,) in rows]
 
 
+def artifacts(run: Project) -> dict[str, Any]:
+    """Key -> the last artifact of that key, from the database of the server."""
+    with closing(sqlite3.connect(run.root / "prefect" / "prefect.db")) as database:
+        rows = database.execute("select key, data from artifact where key is not null order by created").fetchall()
+    read = {key: json.loads(data) for key, data in rows}
+    return {key: json.loads(value) if key.endswith(("steps", "arms")) else value for key, value in read.items()}
+
+
 @pytest.mark.slow
 def test_under_prefect_a_killed_run_leaves_no_server_and_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     flows, plain = project(tmp_path / "flows"), project(tmp_path / "plain")
@@ -70,6 +83,20 @@ def test_under_prefect_a_killed_run_leaves_no_server_and_goes_on_to_the_same_byt
     assert ended.out == undisturbed.out
     assert without_times(flows.root, skip=("prefect",)) == without_times(plain.root)
     assert len(flows.paid_twice()) <= 2 * 4
+
+    shown = artifacts(flows)
+    assert set(shown) == {"tiny-release", "tiny-steps", "tiny-report", "tiny-arms", "tiny-progress"}
+    assert {row["stream"] for row in shown["tiny-steps"]} == {"raw", "tales"}
+    (tales,) = [row for row in shown["tiny-steps"] if row["step"] == "tell_tales"]
+    assert (tales["read"], tales["kept"] + tales["rejected"]) == (8, 32)
+    assert tales["yield"] == round(tales["kept"] / 32, 4)
+    assert tales["prompt tokens"] == 9 * tales["asks"] > 0
+    assert {row["arm"]: row.get("tokens") for row in shown["tiny-arms"]} == {"raw": 3072, "tales": 3072}
+    assert all(row["final_loss"] > 0 and 0 <= row["choice_accuracy"] <= 1 for row in shown["tiny-arms"])
+    for key in ("tiny-release", "tiny-report"):
+        (link,) = re.findall(r"\[(?:README|report)\.md\]\((.*?)\)", shown[key])
+        assert Path(url2pathname(urlparse(link).path)).is_file()
+    assert shown["tiny-progress"] == 100.0
 
     made = [name.rsplit("-", 1)[0] if "_" in name and ":" not in name else name for name in tasks(flows)]
     assert made == [
