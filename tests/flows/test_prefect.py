@@ -58,7 +58,8 @@ def artifacts(run: Project) -> dict[str, Any]:
     """Key -> the last artifact of that key, from the database of the server."""
     with closing(sqlite3.connect(run.root / "prefect" / "prefect.db")) as database:
         rows = database.execute("select key, data from artifact where key is not null order by created").fetchall()
-    read = {key: json.loads(data) for key, data in rows}
+    # A number is stored as it is, a text as JSON, and a table as JSON in a text.
+    read = {key: json.loads(data) if isinstance(data, str) else data for key, data in rows}
     return {key: json.loads(value) if key.endswith(("steps", "arms")) else value for key, value in read.items()}
 
 
