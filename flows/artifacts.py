@@ -26,8 +26,11 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 
+from flows.budget import price_table
+from flows.costs import step_costs
 from flows.kitchen import Kitchen, released_line
 from flows.report import READABLE, REPORT
+from mashbill.prices import PriceTable
 from mashbill.release import ReleaseManifest
 from mashbill.store import MANIFEST
 
@@ -44,8 +47,9 @@ def key_of(bill: str, what: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{bill}-{what}".lower()).strip("-")
 
 
-def step_rows(release: ReleaseManifest) -> list[dict[str, Any]]:
-    """A row for each step of each stream, from what the manifest counts."""
+def step_rows(release: ReleaseManifest, prices: PriceTable | None = None) -> list[dict[str, Any]]:
+    """A row for each step of each stream, from what the manifest counts; what it costs where there are prices."""
+    money = {one.fingerprint: one.money(prices) for one in step_costs(release)}
     return [
         {
             "stream": name,
@@ -58,6 +62,7 @@ def step_rows(release: ReleaseManifest) -> list[dict[str, Any]]:
             "asks": one.counts.asks,
             "prompt tokens": one.counts.prompt_tokens,
             "completion tokens": one.counts.completion_tokens,
+            **({} if prices is None else {f"cost {prices.currency}".strip(): money.get(one.fingerprint)}),
         }
         for name, stream in release.streams.items()
         for one in stream.steps
@@ -101,7 +106,9 @@ async def show_release(kitchen: Kitchen, folder: Path) -> None:
         markdown=f"{released_line(folder)}\n\n{links}",
     )
     await acreate_table_artifact(
-        key=key_of(name, "steps"), table=step_rows(release), description="What each step read, kept and asked."
+        key=key_of(name, "steps"),
+        table=step_rows(release, price_table(kitchen.settings)),
+        description="What each step read, kept and asked.",
     )
 
 

@@ -20,7 +20,7 @@ from flows.costs import cost_lines, write_costs
 from flows.measuring import check_tokenizer, release_measure
 from flows.one_run import one_run, turn
 from flows.run_log import run_log
-from flows.run_record import Run
+from flows.run_record import Run, note_budget
 from flows.run_watch import recorded
 from flows.telemetry import telemetry
 from mashbill import logs
@@ -404,6 +404,7 @@ async def kitchen_for(
     bill = checked_bill(path, settings)
     run_id, root = logs.RUN.get() or new_run_id(), settings.root
     run = Run.now(run_id, bill.name, command, path)
+    note_budget(run, settings, account_name(settings, bill))
     with (
         one_run(root, bill.name, run_id),
         run_log(root, run_id, settings.log_level) as file,

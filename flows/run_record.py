@@ -25,6 +25,7 @@ from flows.one_run import try_lock
 from flows.run_log import FOLDER
 from mashbill.errors import StoreError
 from mashbill.run_id import is_run_id
+from mashbill.settings import Settings
 from mashbill.store import lives
 
 
@@ -75,7 +76,11 @@ class Run:
     rejected: dict[str, int] = field(default_factory=dict)
     """Reason -> rows, over all steps that this run made or found made."""
     account: str = ""
-    """The account in the ledger that its spending is kept in; empty for a run without a budget."""
+    """The account in the ledger that its spending is kept in."""
+    budget: dict[str, Any] = field(default_factory=dict)
+    """The fields of its limits (`mashbill.limits.Limits`); empty for a run without a budget."""
+    prices: str = ""
+    """The file of prices that money is reckoned with."""
     release: str = ""
     """Where the release lies; empty while there is none."""
     report: str = ""
@@ -94,6 +99,12 @@ class Run:
         values = {name: value for name, value in said.items() if name in known}
         step = values.get("step")
         return cls(**{**values, "step": None if step is None else StepNow(**step)})
+
+
+def note_budget(run: Run, settings: Settings, account: str) -> None:
+    """Put down what the run may spend, so that a watcher can say what is left of it."""
+    run.account, run.prices = account, str(settings.prices or "")
+    run.budget = dataclasses.asdict(settings.budget) if settings.budget else {}
 
 
 def runs_under(root: Path) -> list[Run]:

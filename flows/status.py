@@ -3,6 +3,7 @@
     tolvarey  20261201-041500-7f3a  run, at work for 2:14 (pid 4711)
       step      entigraph, 8 of 12, 214 rows kept, 1:07 left
       asks      286 (40 from the ledger), 9.1 a second; 41,200 tokens read, 12,040 written
+      budget    left of 2 USD: 1.59 USD; account tolvarey: 246 asks, 35,400 + 10,300 tokens, 0.41 USD, 2.1 min
       rejected  truncated 30, refusal 3
       log       runs/run-log/20261201-041500-7f3a.jsonl
 
@@ -96,6 +97,7 @@ def lines_of(run: Run, root: Path) -> Iterator[str]:
     told: dict[str, str] = {
         "step": _step(run),
         "asks": _asks(run),
+        "budget": _budget(run, root),
         "rejected": _rejected(run),
         "error": run.error if run.state == "failed" else "",
         "release": run.release,
@@ -139,6 +141,22 @@ def _asks(run: Run) -> str:
         f"{number(run.asks)}{replayed}, {run.asks_per_second:g} a second; {number(run.prompt_tokens)} tokens read, "
         f"{number(run.completion_tokens)} written"
     )
+
+
+def _budget(run: Run, root: Path) -> str:
+    """What is left of its budget, from its account in the ledger."""
+    if not run.budget:
+        return ""
+    from flows.budget import render_account
+    from mashbill.limits import Limits
+    from mashbill.prices import PriceTable
+    from mashbill.settings import Settings
+    from mashbill.spending import kept_account
+
+    limits, account = Limits(**run.budget), kept_account(Settings(root=root).ledger, run.account)
+    prices = PriceTable.read(Path(run.prices)) if run.prices else None
+    spent, left, *_ = render_account(account, limits, prices).splitlines()
+    return f"{left}; {spent}"
 
 
 def _rejected(run: Run) -> str:

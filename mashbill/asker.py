@@ -128,6 +128,8 @@ class Asker:
     _started: bool = False
     _failure: BaseException | None = None
     _abandoned: bool = False
+    _spent: bool = False
+    """Whether it was said that the budget is spent."""
 
     def __post_init__(self) -> None:
         """Keep the order of records where the budget may not do for all."""
@@ -321,6 +323,9 @@ class Asker:
             if first.held is not None:
                 batch.append(first)
             elif budget.out_of_time or not (batch or budget.busy):
+                if not self._spent:
+                    self._spent = True
+                    log.warning("the budget is spent: what is not asked by now is left for another run")
                 self._fail(first, OverBudget(SPENT))
             else:
                 self._queue.appendleft(first)
