@@ -74,7 +74,7 @@ def test_a_source_that_is_used_up_is_said_in_the_end_and_in_the_card(tmp_path: P
     rows = release_of(run).rows
     assert 8 < rows < 32
     said = f"500 rows were to be accepted, and {rows} stand: the source gave no more"
-    assert outcome.summary.splitlines()[-1] == f"tales: {said}"
+    assert f"tales: {said}" in outcome.summary.splitlines()
     card = (run.one("releases/tiny/*") / "README.md").read_text(encoding="utf-8")
     assert f"500 rows were to be accepted, and {rows} stand: the source gave no more" in card
 
