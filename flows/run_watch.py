@@ -45,6 +45,8 @@ class RunRecord:
         self._written = float("-inf")
         self._samples: deque[tuple[float, int]] = deque(maxlen=WINDOW)
         self._trouble = False
+        self._ended: set[Path] = set()
+        """Steps that are counted: a run may come to one again, as each draw of a stream does that accepts so much."""
 
     def begin(self, step: str, records: int, done: int) -> None:
         """A step starts."""
@@ -63,7 +65,6 @@ class RunRecord:
 
     def end(self, step: str, stored: Stored, *, reused: bool) -> None:
         """The step is finished."""
-        self.run.steps += 1
         counts = stored.manifest.counts
         step_log.info(
             "%s: %d records read, %d rows kept, %d rejected",
@@ -73,8 +74,11 @@ class RunRecord:
             counts.rejects,
             extra={"step": step},
         )
-        for reason, count in counts.rejected.items():
-            self.run.rejected[reason] = self.run.rejected.get(reason, 0) + count
+        if stored.path not in self._ended:
+            self._ended.add(stored.path)
+            self.run.steps += 1
+            for reason, count in counts.rejected.items():
+                self.run.rejected[reason] = self.run.rejected.get(reason, 0) + count
         if self.run.step is not None and self.run.step.name == step:
             self.run.step = None
         if self._due():

@@ -15,8 +15,10 @@ import flows.accepting
 from flows.accepting import GROWTH, next_draw
 from flows.estimate import estimate_bill
 from flows.kitchen import kitchen_for, run_bill
+from flows.run_record import runs_under
 from mashbill.bill import Accept, read_bill
 from mashbill.errors import BillError, EngineRefused
+from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.release import ReleaseManifest
 from mashbill.row_size import BYTES_A_TOKEN
@@ -66,6 +68,15 @@ def test_exactly_as_many_rows_stand_and_the_rest_of_the_source_is_not_asked_abou
     card = (run.one("releases/tiny/*") / "README.md").read_text(encoding="utf-8")
     assert "9 rows were to be accepted, and 9 stand" in card
     assert f"{asked} of 8 records were asked about, as many as it took" in card
+
+
+def test_a_step_that_a_run_comes_to_again_is_counted_once(tmp_path: Path) -> None:
+    run = accepting(tmp_path, {"rows": 500})
+    run_bill(run.bill, settings_of(run), Silent())
+    (done,) = runs_under(run.root)
+    stored = list(stored_steps(run.root))
+    assert done.steps == len(stored) > 6
+    assert done.rejected["empty"] == sum(one.manifest.counts.rejected.get("empty", 0) for one in stored)
 
 
 def test_a_source_that_is_used_up_is_said_in_the_end_and_in_the_card(tmp_path: Path) -> None:
