@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.budget_options import AccountOption, BudgetOption, PricesOption, with_budget
+
 if TYPE_CHECKING:
     from mashbill.settings import Settings
 
@@ -81,6 +83,9 @@ def retry(
     ] = None,
     step: Annotated[str, typer.Option(metavar="NAME", help="Only asks of this step.", show_default=False)] = "",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many.", show_default=False)] = None,
+    budget: BudgetOption = None,
+    prices: PricesOption = None,
+    account: AccountOption = "",
     root: Root = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -94,9 +99,10 @@ def retry(
     from mashbill.progress import Silent
 
     change = Change(state=state_named(state), max_tokens=max_tokens, temperature=temperature, step=step, limit=limit)
+    settings = with_budget(_settings(root), budget, prices, account)
     try:
         with nullcontext(Silent()) if quiet else RichProgress() as progress:
-            outcome = retry_bill(bill, _settings(root), progress, change)
+            outcome = retry_bill(bill, settings, progress, change)
     except Interrupted:
         typer.echo("stopped: to go on, run the same command again", err=True)
         raise typer.Exit(130) from None

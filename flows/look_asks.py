@@ -96,18 +96,17 @@ def _things(said: str, root: Path) -> list[Thing]:
 
 
 def _steps_of_bill(path: Path, known: list[Thing], root: Path) -> list[Thing]:
-    """The steps of its latest release; where none was made, the last that was stored of each step that it names."""
+    """The steps of its latest release; of each step that it names and that is not there, the last that was stored."""
     from mashbill.bill import read_bill
 
     bill = read_bill(path)
     made = [one for one in releases(root) if one.name == bill.name and one.finished]
-    if made:
-        return _steps_of(made[-1], root)
+    found = _steps_of(made[-1], root) if made else []
     named = {step.name for stream in bill.streams.values() for step in stream.steps if step.asks}
-    last = {one.name: one for one in known if one.name in named}
-    if not last:
+    last = {one.name: one for one in known if one.name in named - {step.name for step in found}}
+    if not (found or last):
         raise StoreError(f"{path}: none of its steps that ask is stored under {root}; run it first")
-    return list(last.values())
+    return [*found, *last.values()]
 
 
 def _steps_of(release: Thing, root: Path) -> list[Thing]:

@@ -119,7 +119,9 @@ class _Retrying:
 
     def _unfinished(self, where: Place, spot: Spot, name: str) -> None:
         ended = self._ended(where)
-        if pending := where.retries.keys() - ended.keys():
+        # One that a budget left has not come to its end either; one that the provider failed has.
+        done = {key for key, one in ended.items() if one.state is not AskState.OVER_BUDGET}
+        if pending := where.retries.keys() - done:
             latest = max(where.retries[key].created for key in pending)
             self.begun = True
             self.asked[spot] = {key for key, one in where.retries.items() if one.created == latest}

@@ -178,6 +178,22 @@ def test_a_retry_that_leaves_no_row_either_says_what_came_of_it(tmp_path: Path) 
     assert "left no row (truncated 8)" in out
 
 
+def test_a_retry_that_a_budget_stopped_is_ended_by_the_same_command_without_it(tmp_path: Path) -> None:
+    run = retry_project(tmp_path)
+    ran(run)
+    cut, paid = len(states(run)), len(run.paid())
+    more = ("--state", "truncated", "--max-tokens", "2x")
+    # All that was spent is on the bill's account, so nothing is left of a budget of as much.
+    out = retried(run, *more, "--budget", "100 tokens")
+    assert f"tell_tales: {cut} asks asked again: {cut} over_budget" in out
+    assert len(run.paid()) == paid
+    assert {one["state"] for one in states(run)} == {"over_budget"}
+    out = retried(run, *more)
+    assert "an earlier retry had not come to its end and was gone on with" in out
+    assert len(run.paid()) == paid + cut
+    assert "over_budget" not in out
+
+
 def test_what_got_its_shape_at_a_later_try_is_not_asked_again(tmp_path: Path) -> None:
     run = retry_project(tmp_path, max_tokens=60)
     ran(run)
