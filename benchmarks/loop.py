@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in range(options.seeds):
-        for arm, changes in ARMS.items():
+        for arm in options.arms:
+            changes = ARMS[arm]
             begun = time.process_time()
             report = run_arm(options.out / f"seed-{seed}-{arm.replace(' ', '-')}", seed, changes, quick=options.quick)
             found.setdefault(arm, []).append(one_run(report, "country"))
@@ -147,9 +148,12 @@ def verdict(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[bool, str
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="each is a country and a student of its own")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="`loop` brings its control")
     parser.add_argument("--out", type=Path, default=Path("runs/loop"))
     parser.add_argument("--quick", action="store_true", help="one seed, too short to learn: a smoke test")
     options = parser.parse_args(arguments)
+    if options.arms[0] != "loop":
+        parser.error("the other arms are compared with `loop`: name it first")
     if options.quick:
         options.seeds = 1
     return options

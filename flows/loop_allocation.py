@@ -67,6 +67,14 @@ class Allocation:
             total.update(own)
         return dict(sorted(total.items()))
 
+    @property
+    def sentence(self) -> str:
+        """The allocation in a sentence, for a card."""
+        most = sorted(self.by_group.items(), key=lambda one: (-one[1], one[0]))[:3]
+        shown = ", ".join(f"{name or 'no group'} {amount:,}" for name, amount in most)
+        over = f"{self.budget:,} {self.unit} by {self.by} over {len(self.by_group)} groups"
+        return f"round {self.round}: {over}, most for {shown}"
+
     def plain(self) -> dict[str, Any]:
         """As plain values, for a manifest."""
         return {**dataclasses.asdict(self), "groups": [dataclasses.asdict(one) for one in self.groups]}

@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from flows.budget_options import AccountOption, BudgetOption, PricesOption, with_budget
+
 
 def loop(
     bill: Annotated[
@@ -21,6 +23,9 @@ def loop(
     prefect: Annotated[
         bool, typer.Option("--prefect", help="Run as a Prefect flow: same bytes, with history.")
     ] = False,
+    budget: BudgetOption = None,
+    prices: PricesOption = None,
+    account: AccountOption = "",
     root: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where all is stored [MASHBILL_ROOT, or runs].", show_default=False),
@@ -37,7 +42,7 @@ def loop(
     from mashbill.errors import Interrupted
     from mashbill.progress import Silent
 
-    settings = settings_of(root)
+    settings = with_budget(settings_of(root), budget, prices, account)
     try:
         with nullcontext(Silent()) if quiet else RichProgress() as progress:
             if prefect:
@@ -45,7 +50,7 @@ def loop(
 
                 outcome = loop_with_prefect(bill, settings, progress)
             else:
-                outcome = run_stages(bill, settings, progress, run_loop)
+                outcome = run_stages(bill, settings, progress, run_loop, command="loop")
     except Interrupted:
         typer.echo("stopped: to go on, run the same command again", err=True)
         raise typer.Exit(130) from None

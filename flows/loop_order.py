@@ -56,6 +56,8 @@ class Made:
     """Rows before anything was compared with earlier rounds."""
     novel: int
     """Of those, what no earlier row is like."""
+    usable: int
+    """Their amount, in the loop's unit: what the budget left of them out included."""
     asked_tokens: int
     """Read and written by models, for all of it."""
     groups: Mapping[str, int] = field(default_factory=dict)
@@ -70,12 +72,12 @@ class Made:
         return {**{name: getattr(self, name) for name in names}, "groups": dict(sorted(self.groups.items()))}
 
 
-def likely(made: Made, unit: str, before: float) -> float:
-    """What a record of a recipe is likely to give in its next round.
+def likely(made: Made, before: float) -> float:
+    """What a record of a recipe is likely to give in its next round, in the loop's unit.
 
-    >>> likely(Made(recipe="a", stored=None, rows=4, tokens=90, records=3, generated=6, novel=5, asked_tokens=0),
-    ...        "tokens", 100.0)
-    30.0
+    >>> one = Made(recipe="a", stored=None, rows=4, tokens=90, records=3, generated=6, novel=5, usable=120,
+    ...            asked_tokens=0)
+    >>> likely(one, 100.0)
+    40.0
     """
-    amount = made.tokens if unit == "tokens" else made.rows
-    return amount / made.records if amount and made.records else before
+    return made.usable / made.records if made.usable and made.records else before

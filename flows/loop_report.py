@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.budget import partial_lines
 from flows.kitchen import Kitchen, Outcome
 from flows.loop_plot import draw_curve, draw_groups, draw_recipes
 from flows.loop_questions import SealedTest, question_key, repeated
@@ -23,6 +24,7 @@ from mashbill.card import table
 from mashbill.fingerprint import fingerprint
 from mashbill.intervals import Interval, wilson
 from mashbill.records import schema_of
+from mashbill.release import ReleaseManifest
 from mashbill.store import file_digest, write_bytes, write_json
 from mashbill.weakness import group_scores
 from train.questions import read_questions
@@ -62,6 +64,8 @@ async def write_loop_report(
     lines = [f"round {main.best.number} of {len(main.done) - 1} chosen: {main.best.model}"]
     lines += [f"{one.name}: {one.accuracy} on the test, round {one.round}" for one in tested]
     lines += [f"{one.name} stopped after round {one.done[-1].number}: {one.ended}" for one in runs if one.ended]
+    if (last := main.done[-1].release) is not None:
+        lines += partial_lines(ReleaseManifest.read(last))
     return Outcome(main.best.release, folder, "\n".join(lines))
 
 

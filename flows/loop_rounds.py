@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from flows.budget import partial_lines
 from flows.kitchen import Kitchen, publish_with_card
 from flows.loop_allocation import Allocation, allocation_of
 from flows.loop_order import FIRST, Made, Order, likely
@@ -20,7 +22,7 @@ from flows.loop_section import EARLIER, MADE, Loop
 from flows.loop_student import Trained, base_student, tokens_of, train_on, validated
 from mashbill.bandit import Belief, learned, shares
 from mashbill.fingerprint import fingerprint, seed_of
-from mashbill.release import ReleasePlan
+from mashbill.release import ReleaseManifest, ReleasePlan
 from mashbill.store import Stored, write_json
 from mashbill.weakness import GroupScore, group_scores
 from train.identity import student_identity
@@ -61,6 +63,11 @@ class Rounds:
     """Recipe -> rounds in a row without a row."""
     ended: str = ""
     """Why it stopped before its last round."""
+    account: str = ""
+    """What the accounts of its rounds begin with: the run's own, or the loop's name."""
+
+    def __post_init__(self) -> None:
+        self.account = self.kitchen.settings.account or self.name
 
     @property
     def name(self) -> str:
@@ -164,9 +171,10 @@ class Rounds:
 
     async def _made(self, allocation: Allocation, before: Validated) -> dict[str, Made]:
         """Every recipe's rows, in the order of the bill: what a recipe repeats of one before it is not new."""
+        self._entered(allocation.round)
         made: dict[str, Made] = {}
         earlier = [stored for one in self.done for stored in one.kept]
-        note = {"allocation": allocation.plain(), "card": [_said(allocation)]}
+        note = {"allocation": allocation.plain(), "card": [allocation.sentence]}
         for recipe, wanted in allocation.wanted.items():
             order = Order(
                 recipe=recipe,
@@ -183,8 +191,14 @@ class Rounds:
             work = functools.partial(make_rows, self.kitchen, self.loop, order, self._tokens)
             made[recipe] = one = await self.stage(f"{self.name}: round {allocation.round}, make {recipe}", work)
             self.used[recipe] = one.used
-            self.each[recipe] = likely(one, self.loop.spec.unit, order.each)
+            self.each[recipe] = likely(one, order.each)
         return made
+
+    def _entered(self, number: int) -> None:
+        """Enter what a round asks on an account of its own; under a budget, which is the loop's, all is on one."""
+        if self.kitchen.budget is None:
+            account = f"{self.account}#round-{number}"
+            self.kitchen.settings = dataclasses.replace(self.kitchen.settings, account=account)
 
     async def _learned(self, number: int, allocation: Allocation, made: dict[str, Made]) -> Round:
         """The round's release, its student, what that can, and what the recipes were worth."""
@@ -198,6 +212,7 @@ class Rounds:
             self.done[-1].beliefs, {name: one.reward for name, one in worth.items()}, discount=self.loop.spec.discount
         )
         beliefs, notes = self._dropped(made, beliefs)
+        notes += partial_lines(ReleaseManifest.read(release))
         return Round(
             number=number,
             model=model.model,
@@ -276,13 +291,3 @@ class Rounds:
 
     def _tokens(self, stored: Stored) -> Mapping[str, int]:
         return tokens_of(self.loop, stored)
-
-
-def _said(allocation: Allocation) -> str:
-    """An allocation as a sentence for the card."""
-    most = sorted(allocation.by_group.items(), key=lambda one: (-one[1], one[0]))[:3]
-    shown = ", ".join(f"{name or 'no group'} {amount:,}" for name, amount in most)
-    return (
-        f"round {allocation.round}: {allocation.budget:,} {allocation.unit} by {allocation.by} over "
-        f"{len(allocation.by_group)} groups, most for {shown}"
-    )

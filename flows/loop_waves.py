@@ -29,6 +29,7 @@ from mashbill.execute import execute
 from mashbill.fingerprint import fingerprint
 from mashbill.ingest import ingest
 from mashbill.join import join
+from mashbill.partial import lacking_of
 from mashbill.records import QA, schema_of
 from mashbill.runtime import Runtime
 from mashbill.step import Step
@@ -43,6 +44,8 @@ class Wave:
     group_of: Mapping[str, str]
     generated: int
     asked: int
+    lacking: int
+    """Records whose asks were left unanswered, as by a budget."""
 
 
 @dataclass
@@ -115,7 +118,7 @@ class Work:
 
     async def run(self, source: Stored, groups: Mapping[str, str]) -> Wave:
         """The stream's steps over a wave, and what of it is new."""
-        group_of, stored, asked = _followed(source, dict(groups)), source, 0
+        group_of, stored, asked, lacking = _followed(source, dict(groups)), source, 0, 0
         for step in self.steps:
             self.kitchen.check()
             if not stored.manifest.counts.kept:
@@ -123,10 +126,11 @@ class Work:
             policy = self.stream.rejects or ALL_MAY_FAIL
             stored = await execute(step, stored, self.kitchen.runtime(step), policy)
             asked += stored.manifest.counts.prompt_tokens + stored.manifest.counts.completion_tokens
+            lacking += sum(lacking_of(stored.manifest.identity).values())
             group_of = _followed(stored, group_of)
         generated = stored.manifest.counts.kept if stored is not source or not self.steps else 0
         fresh = await self._new(stored) if generated else stored
-        return Wave(fresh, group_of, generated, asked)
+        return Wave(fresh, group_of, generated, asked, lacking)
 
     async def _new(self, stored: Stored) -> Stored:
         """The rows that are like no row that is there."""
@@ -175,7 +179,7 @@ class Work:
         generated = sum(one.generated for one in self.waves)
         if not self.lengths:
             what = "made no row" if not generated else "made no row that is new and can be learned"
-            return self._made(None, {}, f"{what} from {self.records} records")
+            return self._made(None, {}, f"{what} from {self.records} records{self._lacking()}")
         all_new = [one.fresh for one in self.waves if one.generated]
         whole = (
             all_new[0] if len(all_new) == 1 else await asyncio.to_thread(join, all_new, Runtime(root=self.kitchen.root))
@@ -195,7 +199,14 @@ class Work:
         total = sum(self.order.wanted.values())
         if have >= 0.9 * total:
             return ""
-        return f"came to {have:,} of {total:,} {self.unit} after {len(self.waves)} waves over {self.records:,} records"
+        what = f"came to {have:,} of {total:,} {self.unit} after {len(self.waves)} waves over {self.records:,} records"
+        return what + self._lacking()
+
+    def _lacking(self) -> str:
+        count = sum(one.lacking for one in self.waves)
+        return (
+            f", {count:,} of them left unanswered (a budget that is spent, or an engine that failed)" if count else ""
+        )
 
     def _made(self, stored: Stored | None, rows: Mapping[str, str], note: str) -> Made:
         groups: Counter[str] = Counter()
@@ -209,6 +220,7 @@ class Work:
             records=self.records,
             generated=sum(one.generated for one in self.waves),
             novel=len(self.lengths),
+            usable=sum(map(self.amount, self.lengths)),
             asked_tokens=sum(one.asked for one in self.waves),
             groups=groups,
             used=dict(self.used),

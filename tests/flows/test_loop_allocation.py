@@ -118,7 +118,7 @@ def test_rows_never_exceed_the_budget_and_none_that_would_fit_is_left(
 def made(rows: int, tokens: int, asked: int, generated: int, novel: int) -> Made:
     return Made(
         recipe="x", stored=None, rows=rows, tokens=tokens, records=4, generated=generated, novel=novel,
-        asked_tokens=asked,
+        usable=2 * tokens, asked_tokens=asked,
     )  # fmt: skip
 
 
@@ -135,8 +135,8 @@ def test_a_recipe_is_worth_its_tokens_its_news_and_its_gain() -> None:
     assert found["y"].reward == pytest.approx((0.25 * 1.0 + 0.25 * 0.5) / 0.5)
     assert found["z"].reward == 0
     assert worths({"x": made(1, 10, 0, 1, 1)}, {"x": 5.0}, Rewards())["x"].reward == 1
-    assert likely(made(2, 10, 9, 1, 1), "rows", 1.0) == 0.5
-    assert likely(made(0, 0, 9, 1, 1), "rows", 7.0) == 7.0
+    assert likely(made(2, 10, 9, 1, 1), 1.0) == 5.0
+    assert likely(made(0, 0, 9, 1, 1), 7.0) == 7.0
 
 
 def test_a_question_is_known_again_among_questions_and_long_ones_in_texts() -> None:
