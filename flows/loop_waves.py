@@ -103,7 +103,9 @@ class Work:
         take = {name: (again,) for name, _, again in picks}
         self.used.update(dict.fromkeys(take, 1))
         self.records += len(picks)
-        found = await self._listed(f"take-{len(self.waves) + 1}", origin, Taken(take=take, note=self.order.note))
+        # The card has the allocation once, at the rows that stay.
+        note = {name: one for name, one in self.order.note.items() if name != "card"}
+        found = await self._listed(f"take-{len(self.waves) + 1}", origin, Taken(take=take, note=note))
         if not with_tried:
             return found
         path = self.order.folder / f"tried-{self.order.recipe}.jsonl"
