@@ -98,6 +98,7 @@ def retry(
     from mashbill.errors import Interrupted
     from mashbill.progress import Silent
 
+    settings = with_budget(_settings(root), budget, prices, account)
     change = Change(state=state_named(state), max_tokens=max_tokens, temperature=temperature, step=step, limit=limit)
     settings = with_budget(_settings(root), budget, prices, account)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from dataclasses import replace
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from flows.budget import shown_account
+from flows.cli import app
 from flows.kitchen import Outcome, run_bill
 from flows.replay import replay
 from mashbill.bill import read_bill
-from mashbill.errors import BudgetError, NotKept, SettingsError
+from mashbill.errors import BudgetError, LedgerError, NotKept, SettingsError
 from mashbill.limits import Limits
 from mashbill.partial import lacking_of
 from mashbill.progress import Silent
@@ -201,3 +204,45 @@ def test_a_replay_of_what_was_never_whole_nor_partial_says_what_lacks(tmp_path: 
         replay(run.bill, Settings(root=run.root), Silent())
     assert some.releases is not None
     assert json.loads((some.releases / "manifest.json").read_text(encoding="utf-8"))["name"] == "tiny"
+
+
+def said_by(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_what_was_spent_is_shown_by_commands(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    outcome = cook(run, FEW)
+    paid = len(run.paid())
+    table = prices_of(run, 'currency = "USD"\n["scripted/rule"]\ninput = 1000\noutput = 5000\n')
+    options = ["--root", str(run.root), "--prices", str(table)]
+    said = said_by("budget", str(run.bill), "--budget", "5 USD", *options)
+    assert said.startswith(f"account tiny: {paid} asks")
+    assert "left of 5 USD: " in said
+    assert f"{paid} asks" not in said_by("budget", str(run.bill), "--account", "another", *options)
+    assert outcome.releases is not None
+    assert " USD" in said_by("costs", str(outcome.releases), *options)
+
+
+def test_a_ledger_of_an_earlier_version_has_no_account_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    with contextlib.closing(sqlite3.connect(ledger)) as one:
+        one.execute("CREATE TABLE replies (key BLOB)")
+        one.commit()
+    assert kept_account(ledger, "tiny").spent == {}
+    ledger.write_bytes(b"no database at all, but long enough to be taken for one" * 40)
+    with pytest.raises(LedgerError, match="cannot read the ledger"):
+        kept_account(ledger, "tiny")
+
+
+def test_a_stop_by_time_alone_leaves_what_was_not_sent(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL, release=None)
+    # A thousandth of a second is over before the first ask, and counted from the start of the run.
+    with pytest.raises(BudgetError, match="the budget left no row of tell_tales"):
+        cook(run, "0.001s")
+    assert run.paid() == []
+    assert cook(run, "1h").releases is not None
+    shown = shown_account(read_bill(run.bill), Settings(root=run.root, budget=Limits.parse(["1h"])))
+    assert "left of 60 min: 59." in shown or "left of 60 min: 60.0 min" in shown

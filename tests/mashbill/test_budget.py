@@ -423,3 +423,7 @@ def test_outcomes_are_of_three_kinds() -> None:
         seen.update(type(one).__name__ for one in outcomes)
     assert seen["tuple"] > 4
     assert seen["OverBudget"] > 4
+
+
+def test_without_prices_nothing_is_said_to_cost_anything() -> None:
+    assert Budget(Limits(tokens=5), NOBODY).money() == (0.0, 0.0)
