@@ -124,9 +124,8 @@ async def paced(ask: Callable[[dict[str, Any]], Any], requests: int, flight: int
     return requests / (time.perf_counter() - began)
 
 
-def speed(names: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
+def speed(found: dict[str, Any], names: Sequence[str], options: argparse.Namespace, write: Callable[[], None]) -> None:
     """Every one at both settings, in turn, the best of some rounds."""
-    found: dict[str, Any] = {}
     with instant_server() as url:
         for _ in range(options.rounds):
             for client, requests in (("aiohttp", options.requests), ("httpx", options.peer_requests)):
@@ -136,7 +135,7 @@ def speed(names: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
                 requests = options.requests if name == OURS else options.peer_requests
                 for setting, flight in {"flight": options.flight, "best": BEST[name]}.items():
                     keep(found, f"{name} {setting}", told(run(name, options.peers, url, requests, flight), requests))
-    return found
+                    write()
 
 
 def told(result: dict[str, Any], requests: int) -> dict[str, Any]:
@@ -161,15 +160,14 @@ def keep(found: dict[str, Any], name: str, one: dict[str, Any]) -> None:
     print(f"  {name:24} {one['rate']:9,.0f}/s {one.get('failed', '')[-300:]}", file=sys.stderr, flush=True)
 
 
-def faults(names: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
+def faults(found: dict[str, Any], names: Sequence[str], options: argparse.Namespace, write: Callable[[], None]) -> None:
     """What each makes of prompts of which a share meets a fault."""
-    found: dict[str, Any] = {}
     for name in names:
         with instant_server(options.faults) as url:  # anew for each: a prompt meets its fault once
             result = run(name, options.peers, url, options.peer_requests, options.flight)
         found[name] = fate(result, options.peer_requests)
         print(f"  {name:24} {found[name]}", file=sys.stderr, flush=True)
-    return found
+        write()
 
 
 def fate(result: dict[str, Any], requests: int) -> dict[str, Any]:
@@ -234,13 +232,20 @@ def main() -> None:
     print(f"{', '.join(names)}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
     found: dict[str, Any] = {"peer_requests": options.peer_requests, "faults_share": options.faults}
     found |= {"flight": options.flight, "load_before": os.getloadavg(), "cores": os.cpu_count()}
-    found["speed"] = speed(names, options) if options.rounds else {}
-    found["faults"] = faults(names, options) if options.faults else {}
-    found["load_after"] = os.getloadavg()
+    found |= {"speed": {}, "faults": {}}
+
+    def write() -> None:
+        # As it goes: a peer may take minutes, and what was measured before is not to be lost.
+        found["load_after"] = os.getloadavg()
+        if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+    if options.rounds:
+        speed(found["speed"], names, options, write)
+    if options.faults:
+        faults(found["faults"], names, options, write)
     print(render(found))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
