@@ -8,6 +8,8 @@ closes, and so does the server. Its database lies under the run's root. A server
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import os
 import socket
 import subprocess
@@ -18,8 +20,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from flows.prefect_database import keep_database, lend_database
 from mashbill.errors import MashbillError, PrefectDown, SettingsError
 
 STARTUP = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
@@ -57,24 +61,37 @@ def prefect_server(root: Path, *, schedules: bool = False) -> Iterator[None]:
     if url := os.environ.get("PREFECT_API_URL"):
         _refuse_closed(url)
     prefect_home(root)
-    try:
+    if importlib.util.find_spec("prefect") is None:
+        raise SettingsError("Prefect is not installed: `pip install 'mashbill[prefect]'`, or run without it")
+    with contextlib.ExitStack() as servers:
+        # Begun before Prefect is imported here: that takes seconds, and the server's start takes more.
+        own = None if url else servers.enter_context(_own_server(schedules))
         from prefect.settings import Settings
-    except ImportError as error:
-        raise SettingsError("Prefect is not installed: `pip install 'mashbill[prefect]'`, or run without it") from error
-    if (named := Settings().api.url) is not None:
-        _ask_after(named)
-        yield
-        return
-    with _own_server(schedules) as url:
-        os.environ["PREFECT_API_URL"] = url
+
+        if (named := Settings().api.url) is not None:
+            servers.close()  # one of the user's is named in a profile or a file of settings
+            _ask_after(named)
+            yield
+            return
+        assert own is not None
+        with _served_by(own):
+            yield
+
+
+@contextlib.contextmanager
+def _served_by(own: _OwnServer) -> Iterator[None]:
+    os.environ["PREFECT_API_URL"] = own.url
+    try:
         from prefect.context import refresh_global_settings_context
 
         # Its threads take settings from what was read when it was imported.
         refresh_global_settings_context()
-        try:
-            yield
-        finally:
-            del os.environ["PREFECT_API_URL"]
+        for name in ("prefect.flows", "prefect.tasks"):  # while the server starts: flows are made of them
+            importlib.import_module(name)
+        own.wait()
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
 
 
 def _refuse_closed(url: str) -> None:
@@ -110,8 +127,45 @@ def _ask_after(url: str) -> None:
         raise _down(url, error) from error
 
 
+@dataclass(frozen=True)
+class _OwnServer:
+    """A server's process, which says its port before it answers there."""
+
+    process: subprocess.Popen[str]
+    port: str
+    home: Path
+    makes_database: bool
+
+    @property
+    def url(self) -> str:
+        """Where its API is."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def wait(self) -> None:
+        """Until it answers.
+
+        Raises:
+            MashbillError: when it does not in time.
+        """
+        # No proxy stands between us and ourselves.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        until = time.monotonic() + float(os.environ[STARTUP])
+        while self.port and self.process.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(urllib.error.URLError, OSError), opener.open(f"{self.url}/health", timeout=5):
+                if self.makes_database:
+                    keep_database(self.home)
+                return
+            time.sleep(0.1)
+        raise MashbillError(
+            f"the Prefect server of this run did not start (waited up to {os.environ[STARTUP]} s, {STARTUP}); "
+            "run without --prefect, or set PREFECT_API_URL to a server of your own"
+        )
+
+
 @contextlib.contextmanager
-def _own_server(schedules: bool) -> Iterator[str]:
+def _own_server(schedules: bool) -> Iterator[_OwnServer]:
+    home = Path(os.environ["PREFECT_HOME"])
+    makes_database = lend_database(home)
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.prefect_server", *([SCHEDULES] if schedules else [])],
         stdin=subprocess.PIPE,
@@ -121,7 +175,8 @@ def _own_server(schedules: bool) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        yield _answering(process)
+        assert process.stdout is not None
+        yield _OwnServer(process, process.stdout.readline().strip(), home, makes_database)
     finally:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -131,24 +186,6 @@ def _own_server(schedules: bool) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _answering(process: subprocess.Popen[str]) -> str:
-    """Where the server is, once it answers."""
-    assert process.stdout is not None
-    port = process.stdout.readline().strip()
-    url = f"http://127.0.0.1:{port}/api"
-    # No proxy stands between us and ourselves.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    until = time.monotonic() + float(os.environ[STARTUP])
-    while port and process.poll() is None and time.monotonic() < until:
-        with contextlib.suppress(urllib.error.URLError, OSError), opener.open(f"{url}/health", timeout=5):
-            return url
-        time.sleep(0.1)
-    raise MashbillError(
-        f"the Prefect server of this run did not start (waited up to {os.environ[STARTUP]} s, {STARTUP}); "
-        "run without --prefect, or set PREFECT_API_URL to a server of your own"
-    )
 
 
 def serve(schedules: bool) -> None:
