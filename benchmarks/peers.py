@@ -176,7 +176,7 @@ def fate(result: dict[str, Any], requests: int) -> dict[str, Any]:
         return {"lost": requests, "failed": result["failed"]}
     rows = [(int(number), str(text)) for number, text in result["rows"]]
     times = Counter(number for number, _ in rows)
-    whole = {SENTENCE.format(number=number): number for number in range(requests)}
+    whole = {SENTENCE.format(number=number).strip() for number in range(requests)}
     set_aside = sum(result["rejected"].values())
     return {
         "rows": len(rows),
@@ -184,7 +184,7 @@ def fate(result: dict[str, Any], requests: int) -> dict[str, Any]:
         "retried": result["retried"],
         "lost": requests - len(times) - set_aside,
         "doubled": sum(count - 1 for count in times.values()),
-        "cut_off": sum(text not in whole and number_in(text) == number for number, text in rows),
+        "cut_off": sum(text.strip() not in whole and number_in(text) == number for number, text in rows),
         "of_another": sum(number_in(text) != number for number, text in rows),
         "run_s": result["run_s"],
     }

@@ -8,7 +8,8 @@ The same bills, each run with and without ``--prefect`` in a process of its own,
                and not only reckoned
 
 A run of ten minutes with as many tasks as `wide` then spends (fixed + tasks x each) of its 600 seconds on Prefect. Each
-run has a root of its own, so Prefect's database is made anew too, as in the first run of a bill.
+run has a root of its own, so Prefect's database is new too, as in the first run of a bill. Processor seconds, of all
+processes together, are told beside: they hardly depend on what else the machine does.
 
     .venv/bin/python -m benchmarks.prefect_overhead --streams 20 --seconds 60 --json runs/prefect.json
 """
@@ -97,6 +98,7 @@ def measure(shapes: dict[str, Shape], rounds: int) -> dict[str, dict[str, float]
                 one[f"{key}_cpu_s"] = min(used, one.get(f"{key}_cpu_s", used))
                 print(f"  {name:6} {key:8} {took:7.1f} s wall {used:7.1f} s cpu", file=sys.stderr, flush=True)
             one["added_s"] = one["prefect_s"] - one["plain_s"]
+            one["added_cpu_s"] = one["prefect_cpu_s"] - one["plain_cpu_s"]
     return found
 
 
@@ -109,9 +111,9 @@ def reckoned(found: dict[str, dict[str, float]]) -> dict[str, float]:
 
 
 def render(found: dict[str, dict[str, float]], sum_: dict[str, float]) -> str:
-    lines = [f"{'':6} {'tasks':>6} {'plain s':>9} {'prefect s':>10} {'added s':>9}"]
+    lines = [f"{'':6} {'tasks':>6} {'plain s':>9} {'prefect s':>10} {'added s':>9} {'added cpu s':>12}"]
     for name, one in found.items():
-        figures = f"{one['plain_s']:9.1f} {one['prefect_s']:10.1f} {one['added_s']:9.1f}"
+        figures = f"{one['plain_s']:9.1f} {one['prefect_s']:10.1f} {one['added_s']:9.1f} {one['added_cpu_s']:12.1f}"
         lines.append(f"{name:6} {one['tasks']:6.0f} {figures}")
     tasks = found["wide"]["tasks"]
     lines.append(
