@@ -16,6 +16,7 @@ from filters.k_shot import KShot
 from filters.model_score import ModelScore
 from filters.opinion import CHARACTERS
 from filters.proxy_judge import ProxyJudge
+from filters.take_rows import Taken, TakeRows
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.errors import BillError, ChainError, StepFailed
 from mashbill.filter_stack import apply_filters
@@ -46,8 +47,8 @@ ODD = {
 }
 FIELDS: dict[str, dict[str, Any]] = {"length": {"min_words": 1}}
 """What a step needs to be made at all."""
-NEEDS_MORE = {"k_centre", "k_shot", "model_score"}
-"""Steps that need a model or rows of another kind: tried below, on rows of the kind they are made for."""
+NEEDS_MORE = {"k_centre", "k_shot", "model_score", "take_rows"}
+"""Steps that need a model or a file about the rows: tried below, on rows of the kind they are made for."""
 
 
 def rows_of(kind: type[Record]) -> list[Record]:
@@ -104,6 +105,9 @@ def tried_or_refused(step: Any, kind: type[Record]) -> int | str:
 
 
 def with_a_model(name: str, folder: Path) -> DatasetStep[Any, Any]:
+    if name == "take_rows":
+        Taken(take={rows_of(Document)[3].id: (0,)}).write(folder / "rows.json")
+        return TakeRows(rows=str(folder / "rows.json"))
     if name == "k_shot":
         (folder / "shots.jsonl").write_text('{"text": "Salt is boiled from brine."}\n', encoding="utf-8")
         return KShot(shots=str(folder / "shots.jsonl"), keep=6)

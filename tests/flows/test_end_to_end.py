@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from flows.dataset_section import HEAD
 from mashbill.release import ReleaseManifest, StreamCounts
 from mashbill.store import Stored, file_digest
 from tests.flows.fake_kitchen import Project, everything, project, without_times
@@ -161,8 +162,9 @@ def test_report_and_card_say_the_same(done: Project, release: Path, report: dict
     folder = done.one("reports/tiny/*")
     assert (folder / "benefit.png").read_bytes().startswith(b"\x89PNG")
     readable, card = (folder / "report.md").read_text(), (release / "README.md").read_text()
-    benefit = readable.split("\n\n", 1)[1].strip()
+    benefit, dataset = readable.split("\n\n", 1)[1].split(f"\n\n{HEAD}")
     assert "closed book" in benefit
+    assert "| tales |" in dataset
     assert benefit in card
     for name, arm in report["arms"].items():
         assert f"{arm['result']['final_loss']:.3f}" in benefit
