@@ -63,8 +63,8 @@ def run_arm(folder: Path, seed: int, changes: Mapping[str, Any], *, quick: bool)
     """One loop to its end; the numbers of its report."""
     import torch
 
-    from flows.kitchen import run_stages
     from flows.loop import run_loop
+    from flows.run_bill import run_stages
     from mashbill.progress import Silent
     from mashbill.settings import Settings
 

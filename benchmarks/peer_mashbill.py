@@ -34,9 +34,9 @@ def main() -> None:
     os.environ |= {"MASHBILL_ENGINE_URL": job.url, "MASHBILL_ENGINE_CONCURRENCY": str(job.flight)}
     from dataclasses import replace
 
-    from flows.kitchen import run_bill
     from flows.retry import retry_bill
     from flows.retry_change import Change
+    from flows.run_bill import run_bill
     from mashbill.ask_state import AskState
     from mashbill.progress import Silent
     from mashbill.settings import Settings

@@ -127,9 +127,10 @@ def run(
     from dataclasses import replace
 
     from flows.batches import under_way
-    from flows.kitchen import Outcome, run_bill
+    from flows.kitchen import Outcome
     from flows.prefect_down import go_on_without
     from flows.progress import RichProgress
+    from flows.run_bill import run_bill
     from flows.stored import replies_kept
     from mashbill.errors import Interrupted, PrefectDown
     from mashbill.progress import Silent
@@ -183,8 +184,8 @@ def star(
     """Let a bill's student learn from its own right answers, round by round, or what an earlier run left to do."""
     from contextlib import nullcontext
 
-    from flows.kitchen import run_stages
     from flows.progress import RichProgress
+    from flows.run_bill import run_stages
     from flows.star import bootstrap
     from mashbill.errors import Interrupted
     from mashbill.progress import Silent

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.kitchen import Kitchen, kitchen_for
+from flows.kitchen import Kitchen
+from flows.run_bill import kitchen_for
 from flows.terminal import aligned
 from mashbill.ask import Ask
 from mashbill.bill import Stream

@@ -1,7 +1,7 @@
-"""A bill being run: every stage as a plain function, with and without an orchestrator over it.
+"""The stages of a bill being run, each a method that gives what is stored: source, step, stream, release.
 
-``mashbill run`` drives these stages itself; the Prefect flows call the same ones as tasks. What is finished is opened,
-not made again, so both give the same bytes and either can go on from the other.
+What is finished is opened, not made again, so whoever calls them, in whatever order, gets the same bytes.
+`flows.run_bill` opens a kitchen and runs all of them; the Prefect flows call the same ones as tasks.
 """
 
 from __future__ import annotations
@@ -9,27 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import signal
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.budget import NOT_IN_IT, account_name, open_budget, partial_lines, price_table
-from flows.costs import cost_lines, write_costs
-from flows.measuring import check_tokenizer, release_measure
-from flows.one_run import one_run, turn
-from flows.run_log import run_log
-from flows.run_record import Run, note_budget
-from flows.run_watch import recorded
-from flows.telemetry import telemetry
+from flows.budget import NOT_IN_IT, account_name, partial_lines, price_table
+from flows.costs import cost_lines
+from flows.measuring import release_measure
+from flows.run_record import Run
 from mashbill import logs
 from mashbill.asker import Asker, Usage
-from mashbill.bill import Bill, Stream, read_bill
+from mashbill.bill import Bill, Stream
 from mashbill.budget import Budget
 from mashbill.engine import Engine, records_wanted
 from mashbill.engine_env import engine_root
-from mashbill.errors import BudgetError, Interrupted, NothingLeft, OverBudget, UserError
+from mashbill.errors import BudgetError, Interrupted, NothingLeft, OverBudget
 from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.join import join
@@ -37,11 +32,10 @@ from mashbill.ledger import Ledger
 from mashbill.meter import Meter
 from mashbill.partial import lacking_of
 from mashbill.prices import PriceTable
-from mashbill.progress import Progress, Together
+from mashbill.progress import Progress
 from mashbill.release import ReleaseManifest, ReleasePlan, publish
 from mashbill.row_size import BYTES, Measure
-from mashbill.run_id import new_run_id
-from mashbill.runtime import Runtime, spare_collector
+from mashbill.runtime import Runtime
 from mashbill.settings import Settings
 from mashbill.step import Step
 from mashbill.store import Stored
@@ -355,123 +349,6 @@ def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path,
     return folder
 
 
-def checked_bill(path: Path, settings: Settings) -> Bill:
-    """A bill read and checked whole, before any work: a wrong field of the last stage must not cost the first.
-
-    The settings that only the last stage reads are checked too.
-
-    Raises:
-        UserError: with file and line, what was found and what was wanted.
-    """
-    if not path.suffix and not path.exists():
-        raise UserError(f"{path}: no such file; give the path of a bill (YAML)")
-    bill = read_bill(path)
-    check_tokenizer(bill)
-    if "train" in bill.whole or "evaluate" in bill.whole:
-        from flows.training_section import read_evaluation, read_hardware, read_training
-
-        read_training(bill), read_evaluation(bill), read_hardware(settings)
-    if "star" in bill.whole:
-        from flows.star_section import read_star
-
-        read_star(bill)
-    if "loop" in bill.whole:
-        from flows.loop_section import read_loop
-
-        read_loop(bill)
-    return bill
-
-
-@contextlib.asynccontextmanager
-async def kitchen_for(
-    path: Path,
-    settings: Settings,
-    progress: Progress,
-    *,
-    offline: bool = False,
-    lacking: bool = False,
-    command: str = "run",
-) -> AsyncIterator[Kitchen]:
-    """Open the means of a run; everything is closed and committed at the end, however it ends.
-
-    `command` is what the run's record says it is. With `offline` nobody is asked, and `lacking` takes what the ledger
-    has no reply to as left by a budget.
-
-    Raises:
-        AlreadyRunning: when another run of this bill is at work under the root.
-        BudgetError, SettingsError: when the budget cannot be reckoned, before any ask.
-    """
-    bill = checked_bill(path, settings)
-    run_id, root = logs.RUN.get() or new_run_id(), settings.root
-    run = Run.now(run_id, bill.name, command, path)
-    note_budget(run, settings, account_name(settings, bill))
-    with (
-        one_run(root, bill.name, run_id),
-        run_log(root, run_id, settings.log_level) as file,
-        recorded(root, run, file) as record,
-        telemetry(run) as measured,
-    ):
-        ledger = Ledger(settings.ledger)
-        told = Together(progress, record, *([] if measured is None else [measured]))
-        kitchen = Kitchen(bill, settings, told, ledger, run, offline=offline, lacking=lacking)
-        record.usage = kitchen.usage
-        if measured is not None:
-            kitchen.meter, measured.usages, measured.waiting = measured, kitchen.usages, kitchen.under_way
-        ledger.clocks.start(account_name(settings, bill))
-        try:
-            _ = kitchen.prices  # a file that means nothing is refused before any ask
-            if not offline:
-                kitchen.budget = open_budget(settings, bill, ledger)
-            with _interruptible(kitchen):
-                yield kitchen
-        finally:
-            try:
-                await kitchen.release_engine()
-            finally:
-                await ledger.close()
-
-
-@contextlib.contextmanager
-def _interruptible(kitchen: Kitchen) -> Any:
-    """The first Ctrl-C finishes what is in flight; the second ends at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def interrupted() -> None:
-        if kitchen.stopping and task is not None:
-            kitchen.abandon()
-            task.cancel()
-        else:
-            kitchen.stop()
-
-    try:
-        loop.add_signal_handler(signal.SIGINT, interrupted)
-        loop.add_signal_handler(signal.SIGTERM, interrupted)
-    except (NotImplementedError, RuntimeError):
-        # Not the main thread (an orchestrator runs us), or Windows: Ctrl-C then ends at once, as it always did there.
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
-async def cook(kitchen: Kitchen) -> Outcome:
-    """All stages of a bill, in order."""
-    folder = await kitchen.release()
-    arms: list[str] = []
-    report: Path | None = None
-    if "train" in kitchen.bill.whole or "evaluate" in kitchen.bill.whole:
-        from flows.arms import measure
-
-        report, arms = await measure(kitchen, folder)
-    if report is not None:
-        write_costs(report, ReleaseManifest.read(folder), kitchen.prices, kitchen.source_names())
-    return Outcome(folder, report, "\n".join([*kitchen.ended(folder), *arms]))
-
-
 def released_line(folder: Path) -> str:
     """A release in a line, and more lines for what lacks of it: streams that fell short, records left by a budget."""
     from flows.accepting import shortfalls
@@ -481,49 +358,3 @@ def released_line(folder: Path) -> str:
     name = release.name if release.refreshed else f"{release.name} {release.version}"
     line = f"{name}: {release.rows:,} rows ({splits}) in {folder}"
     return "\n".join([line, *partial_lines(release), *shortfalls(release)])
-
-
-def run_bill(
-    path: Path,
-    settings: Settings,
-    progress: Progress,
-    *,
-    prefect: bool = False,
-    wait: Callable[[str], None] | None = None,
-) -> Outcome:
-    """Run a whole bill; finished work is opened, unfinished work goes on.
-
-    With `wait` it begins when another run of the bill has ended; `wait` is told, once, which one that is.
-
-    Raises:
-        Interrupted: on Ctrl-C, after what was in flight is finished and stored.
-        MashbillError: with what was found, what was wanted, and what to do.
-    """
-    run_id = new_run_id()
-    # Held from here on: a Prefect server takes half a minute to start.
-    with turn(settings.root, checked_bill(path, settings).name, run_id, wait), logs.of_run(run_id):
-        if not prefect:
-            return run_stages(path, settings, progress, cook)
-        from flows.prefect_server import prefect_server
-
-        with prefect_server(settings.root):
-            from flows.end_to_end import run_with_prefect
-
-            return run_with_prefect(path, settings, progress)
-
-
-def run_stages(
-    path: Path, settings: Settings, progress: Progress, stages: Callable[[Kitchen], Any], *, command: str = "run"
-) -> Outcome:
-    """Run an async function of the kitchen to its end; `command` is what the run's record says it is."""
-
-    async def run() -> Outcome:
-        try:
-            async with kitchen_for(path, settings, progress, command=command) as kitchen:
-                outcome: Outcome = await stages(kitchen)
-                return outcome
-        except asyncio.CancelledError:
-            raise Interrupted("stopped at once") from None
-
-    spare_collector()
-    return asyncio.run(run())

@@ -36,9 +36,9 @@ def loop(
     from contextlib import nullcontext
 
     from flows.cli import settings_of
-    from flows.kitchen import run_stages
     from flows.loop import run_loop
     from flows.progress import RichProgress
+    from flows.run_bill import run_stages
     from mashbill.errors import Interrupted
     from mashbill.progress import Silent
 

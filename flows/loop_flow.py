@@ -13,11 +13,12 @@ from typing import TypeVar
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.kitchen import Outcome, checked_bill
+from flows.kitchen import Outcome
 from flows.loop import run_loop
 from flows.one_run import one_run
 from flows.prefect_server import prefect_server
 from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of
+from flows.run_bill import checked_bill
 from mashbill.errors import Interrupted
 from mashbill.progress import Progress
 from mashbill.settings import Settings

@@ -17,7 +17,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.arms import evaluate_arms, evaluation_of, measure, train_arm
 from flows.artifacts import show_release, show_report, shown_progress
-from flows.kitchen import Kitchen, kitchen_for
+from flows.kitchen import Kitchen
+from flows.run_bill import kitchen_for
 from flows.training_section import read_training
 from mashbill.progress import Progress, Silent
 from mashbill.settings import Settings

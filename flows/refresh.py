@@ -20,9 +20,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.kitchen import Kitchen, Outcome, checked_bill, kitchen_for, plan_of, released_line
+from flows.kitchen import Kitchen, Outcome, plan_of, released_line
 from flows.measuring import release_measure
 from flows.refresh_sources import Look, gone_and_moved, look_at, needed, taken_rows, unseen
+from flows.run_bill import checked_bill, kitchen_for
 from mashbill.bill import Bill
 from mashbill.dated_release import DatedPlan, publish_dated
 from mashbill.errors import Interrupted, StoreError, UserError

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from flows.budget import partial_lines
-from flows.kitchen import kitchen_for
+from flows.run_bill import kitchen_for
 from mashbill.bill import read_bill
 from mashbill.errors import NotKept, StoreError
 from mashbill.progress import Progress

@@ -17,8 +17,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.kitchen import Kitchen, Outcome, released_line, run_stages
+from flows.kitchen import Kitchen, Outcome, released_line
 from flows.retry_change import Change
+from flows.run_bill import run_stages
 from flows.terminal import number, some
 from mashbill.ask_state import ASKED_AGAIN, AskState
 from mashbill.bill import Bill, Stream

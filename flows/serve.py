@@ -102,8 +102,8 @@ def serve_bill(
         UserError: for a wrong bill or time.
         PrefectDown: when nobody answers at the user's server.
     """
-    from flows.kitchen import checked_bill
     from flows.prefect_server import prefect_home, prefect_server
+    from flows.run_bill import checked_bill
 
     bill = checked_bill(path, settings)
     prefect_home(settings.root)

@@ -85,7 +85,7 @@ def teach(
 
 
 def _bill(what: str, settings: Settings, progress: Progress) -> str:
-    from flows.kitchen import run_stages
+    from flows.run_bill import run_stages
     from flows.stored import find_thing
     from flows.teaching import teach_bill
     from mashbill.errors import BillError

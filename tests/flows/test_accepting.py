@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import flows.accepting
 from flows.accepting import GROWTH, next_draw
 from flows.estimate import estimate_bill
-from flows.kitchen import kitchen_for, run_bill
+from flows.run_bill import kitchen_for, run_bill
 from flows.run_record import runs_under
 from mashbill.bill import Accept, read_bill
 from mashbill.errors import BillError, EngineRefused

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from flows.arms import arm_streams, held_out_sources, plan_arm, report_identity
-from flows.kitchen import Kitchen, kitchen_for, run_bill
+from flows.kitchen import Kitchen
+from flows.run_bill import kitchen_for, run_bill
 from flows.training_section import read_evaluation, read_training
 from mashbill.errors import BillError, StoreError, UserError
 from mashbill.progress import Silent

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from flows.budget import shown_account
 from flows.cli import app
-from flows.kitchen import Outcome, run_bill
+from flows.kitchen import Outcome
 from flows.replay import replay
+from flows.run_bill import run_bill
 from mashbill.bill import read_bill
 from mashbill.errors import BudgetError, LedgerError, NotKept, SettingsError
 from mashbill.limits import Limits

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.cell_section import CELLS, cell_scores, cell_table, draw_cells
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from flows.written_arms import held_out_questions
 from mashbill.progress import Silent
 from mashbill.records import QA

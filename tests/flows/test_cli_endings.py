@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import flows.kitchen
+import flows.run_bill
 from flows.cli import app
 from flows.kitchen import Outcome
 from mashbill.errors import (
@@ -31,7 +31,7 @@ HERE = Path(__file__).parents[2]
 
 def run_that(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ends: Callable[[], Outcome], *options: str) -> Result:
     """`mashbill run` with a run that ends in one way."""
-    monkeypatch.setattr(flows.kitchen, "run_bill", lambda *_, **__: ends())
+    monkeypatch.setattr(flows.run_bill, "run_bill", lambda *_, **__: ends())
     return CliRunner().invoke(app, ["run", "a.yaml", "--root", str(tmp_path), *options])
 
 
@@ -82,7 +82,7 @@ def test_a_bug_of_ours_is_not_swallowed(bug: Exception, monkeypatch: pytest.Monk
 
 def test_an_interrupted_run_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     kept = kept_root(tmp_path / "kept")
-    monkeypatch.setattr(flows.kitchen, "run_bill", lambda *_, **__: raising(Interrupted("stopped"))())
+    monkeypatch.setattr(flows.run_bill, "run_bill", lambda *_, **__: raising(Interrupted("stopped"))())
     result = CliRunner().invoke(app, ["run", "a.yaml", "--root", str(kept.root), "--quiet"])
     assert result.exit_code == 130
     assert result.stderr == "stopped: to go on, run the same command again: 6 replies are kept\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flows.costs import cost_json, cost_lines, render_costs, shown, write_costs
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from mashbill.prices import Price, PriceTable
 from mashbill.progress import Silent
 from mashbill.release import ReleaseManifest

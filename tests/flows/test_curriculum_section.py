@@ -13,7 +13,8 @@ import yaml
 
 from flows.arms import arm_streams, plan_arm, report_identity
 from flows.editor_schema import bill_schema
-from flows.kitchen import Kitchen, kitchen_for
+from flows.kitchen import Kitchen
+from flows.run_bill import kitchen_for
 from flows.training_section import read_training
 from mashbill.bill import read_bill
 from mashbill.errors import BillError

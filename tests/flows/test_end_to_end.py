@@ -194,7 +194,7 @@ def test_a_students_card_names_the_rows_it_was_trained_on(done: Project, release
 def test_again_asks_nothing_changes_nothing_and_needs_no_torch(done: Project) -> None:
     before, paid, starts = everything(done.root), done.paid(), done.engine_starts()
     code = (
-        "import sys; from pathlib import Path; from flows.kitchen import run_bill\n"
+        "import sys; from pathlib import Path; from flows.run_bill import run_bill\n"
         "from mashbill.progress import Silent; from mashbill.settings import Settings\n"
         "outcome = run_bill(Path('tiny.yaml'), Settings.load(), Silent())\n"
         "assert outcome.report is not None and 'tales' in outcome.summary\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.estimate import Amount, estimate_bill
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from mashbill.errors import SettingsError
 from mashbill.progress import Silent
 from mashbill.settings import Settings

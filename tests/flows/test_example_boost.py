@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from flows.kitchen import run_bill
 from flows.look_cells import budget_in
+from flows.run_bill import run_bill
 from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.records import QA

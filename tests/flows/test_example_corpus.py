@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from flows.run_record import runs_under
 from mashbill.progress import Silent
 from mashbill.release import ReleaseManifest

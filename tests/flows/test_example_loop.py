@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import yaml
 
-from flows.kitchen import checked_bill, kitchen_for
 from flows.loop import run_loop
+from flows.run_bill import checked_bill, kitchen_for
 from mashbill.progress import Silent
 from mashbill.settings import Settings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.settings import Settings

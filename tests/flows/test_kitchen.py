@@ -14,8 +14,9 @@ import pytest
 
 import flows.one_run
 from flows.estimate import estimate_bill
-from flows.kitchen import kitchen_for, run_bill, synthesis_steps
+from flows.kitchen import synthesis_steps
 from flows.one_run import one_run
+from flows.run_bill import kitchen_for, run_bill
 from flows.run_record import runs_under
 from mashbill.bill import read_bill
 from mashbill.errors import BillError, EngineRefused, Interrupted, StoreError, TooManyRejects, UserError

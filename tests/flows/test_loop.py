@@ -22,11 +22,12 @@ import torch
 
 import flows.loop_rounds
 from benchmarks.loop_world import World, write_project
-from flows.kitchen import Kitchen, Outcome, kitchen_for
+from flows.kitchen import Kitchen, Outcome
 from flows.loop import run_loop
 from flows.loop_questions import Validated
 from flows.loop_rounds import Stage, at_once
 from flows.loop_section import Loop
+from flows.run_bill import kitchen_for
 from mashbill.errors import InputError, Interrupted, StoreError
 from mashbill.progress import Silent
 from mashbill.settings import Settings

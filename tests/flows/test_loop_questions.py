@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from flows.kitchen import kitchen_for
 from flows.look_cells import budget_in
 from flows.loop import run_loop
+from flows.run_bill import kitchen_for
 from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.records import QA

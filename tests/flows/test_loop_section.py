@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from benchmarks.loop_world import LOOP, World, write_project
-from flows.kitchen import checked_bill, kitchen_for
 from flows.loop import run_loop
 from flows.loop_section import read_loop
+from flows.run_bill import checked_bill, kitchen_for
 from mashbill.errors import BillError
 from mashbill.progress import Silent
 from mashbill.settings import Settings

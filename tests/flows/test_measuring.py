@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flows.kitchen import run_bill
 from flows.measuring import release_measure, token_measure
+from flows.run_bill import run_bill
 from mashbill.bill import read_bill
 from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flows.kitchen import cook, kitchen_for, run_bill
+from flows.run_bill import cook, kitchen_for, run_bill
 from flows.run_log import level_of, run_log, scrubbed
 from mashbill import logs
 from mashbill.errors import EngineRefused, SettingsError, StepFailed, StoreError

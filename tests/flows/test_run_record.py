@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flows.one_run
-from flows.kitchen import run_bill
 from flows.one_run import one_run, turn
+from flows.run_bill import run_bill
 from flows.run_record import Run, runs_under
 from flows.run_watch import RunRecord, logged, recorded
 from mashbill.asker import Usage

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from flows.kitchen import Outcome, kitchen_for
+from flows.kitchen import Outcome
+from flows.run_bill import kitchen_for
 from flows.star import MakeEngine, best_of, bootstrap, prompts
 from flows.star_section import read_star
 from flows.student_engine import StudentEngine

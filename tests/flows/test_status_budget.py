@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from mashbill.limits import Limits
 from mashbill.progress import Silent
 from mashbill.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from mashbill.lineage import ancestry
 from mashbill.progress import Silent
 from mashbill.release import ReleaseManifest

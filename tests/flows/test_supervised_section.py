@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from flows.editor_schema import bill_schema
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from flows.training_section import Training, read_training
 from mashbill.bill import read_bill
 from mashbill.errors import BillError

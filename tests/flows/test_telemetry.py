@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from flows.run_record import Run, runs_under
 from flows.telemetry import model_of, telemetry
 from mashbill.errors import EngineRefused, SettingsError

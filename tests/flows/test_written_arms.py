@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from flows.kitchen import run_bill
+from flows.run_bill import run_bill
 from flows.training_section import read_evaluation
 from mashbill.bill import read_bill
 from mashbill.errors import BillError, InputError
