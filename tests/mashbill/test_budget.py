@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mashbill import logs
 from mashbill.asker import Asker
-from mashbill.budget import Budget, prompt_bound
+from mashbill.budget import PER_MESSAGE, Budget, prompt_bound
 from mashbill.engine import Reply, Request, Sampling, system, user
 from mashbill.errors import (
     BudgetError,
@@ -427,3 +427,10 @@ def test_outcomes_are_of_three_kinds() -> None:
 
 def test_without_prices_nothing_is_said_to_cost_anything() -> None:
     assert Budget(Limits(tokens=5), NOBODY).money() == (0.0, 0.0)
+
+
+def test_what_is_reserved_holds_all_that_is_sent() -> None:
+    plain = Request(messages=(user("Größe?"),))
+    bound = prompt_bound(plain)
+    assert prompt_bound(replace(plain, schema='{"ü": 1}')) == bound + len('{"ü": 1}'.encode())
+    assert prompt_bound(replace(plain, messages=(*plain.messages, user("Ja.", " Nein.")))) == bound + PER_MESSAGE + 9
