@@ -24,7 +24,7 @@ from flows.kitchen import Kitchen, Outcome, plan_of, released_line
 from flows.measuring import release_measure
 from flows.refresh_sources import Look, gone_and_moved, look_at, needed, taken_rows, unseen
 from flows.run_bill import checked_bill, kitchen_for
-from mashbill.bill import Bill
+from mashbill.bill import TOP, Bill
 from mashbill.dated_release import DatedPlan, publish_dated
 from mashbill.errors import Interrupted, StoreError, UserError
 from mashbill.fingerprint import fingerprint
@@ -37,20 +37,7 @@ from mashbill.series import Dated, dated_folders, last_of, series_of
 from mashbill.settings import Settings
 from mashbill.store import Stored
 
-SHAPING = (
-    "version",
-    "description",
-    "license",
-    "language",
-    "seed",
-    "steps",
-    "sources",
-    "engine",
-    "engines",
-    "streams",
-    "curate",
-    "release",
-)
+SHAPING = tuple(one for one in TOP if one not in ("name", "rejects", "student", "train", "star", "loop", "evaluate"))
 """The sections of a bill that decide what a release is."""
 
 

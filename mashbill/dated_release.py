@@ -94,7 +94,8 @@ def publish_dated(plan: DatedPlan, streams: Mapping[str, Stored], root: Path) ->
     folder, aside = root / "releases" / plan.name, root / "releases" / f".{plan.name}.building"
     if folder.exists():
         raise StoreError(f"{folder}: is there already; wait for the run that made it, or give another --date")
-    shutil.rmtree(aside, ignore_errors=False) if aside.exists() else None  # of a run that was killed
+    if aside.exists():  # of a run that was killed
+        shutil.rmtree(aside)
     streams = dict(sorted(streams.items()))
     full = {name: stored for name, stored in streams.items() if stored.manifest.counts.kept}
     kinds = {stored.kind.__name__ for stored in full.values()} | {plan.kind.__name__}

@@ -13,47 +13,21 @@ from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.records import QA
 from mashbill.settings import Settings
+from tests.flows.by_rule import engine_by_rule
 from tests.support.kernel import rows_of
 from train.batches import PlanReader
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "boostqa" / "boost.yaml"
-RULE = r'''
-"""A teacher that writes and adds, and a student that knows nothing."""
-
+RULE = engine_by_rule(
+    "A teacher that writes and adds, and a student that knows nothing.",
+    r"""
 import json
 import re
-from dataclasses import dataclass
-
-from mashbill.engine import Reply
 
 
-@dataclass(frozen=True, kw_only=True)
-class ByRule:
-    """Answers by rule."""
-
-    model: str = "rule"
-    batch = 16
-    calls = 1
-
-    @property
-    def identity(self):
-        """By its model."""
-        return "scripted/" + self.model
-
-    async def start(self):
-        """Nothing to start."""
-
-    async def close(self):
-        """Nothing to close."""
-
-    async def complete(self, requests):
-        """One reply each."""
-        for index, request in enumerate(requests):
-            text = "I do not know.\n#### nothing" if self.model == "student" else said(request)
-            yield index, Reply(text=text, finish_reason="stop", prompt_tokens=9, completion_tokens=9)
-
-
-def said(request):
+def said(request, model):
+    if model == "student":
+        return "I do not know.\n#### nothing"
     asked = request.messages[-1].content
     if '"difficulty"' in request.schema:
         return json.dumps({"knowledge_points": ["counting"], "discipline": "mathematics/arithmetic",
@@ -64,7 +38,8 @@ def said(request):
         return json.dumps({"question": question, "answer": str(first + second), "knowledge_points": ["sums"]})
     first, second = re.findall(r"\d+", asked)[:2]
     return f"They add up: {first} + {second} = {int(first) + int(second)}.\n#### {int(first) + int(second)}"
-'''
+""",
+)
 
 
 def test_the_example_goes_from_weakness_to_a_student_with_general_text_among_its_questions(tmp_path: Path) -> None:

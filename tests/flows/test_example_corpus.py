@@ -15,16 +15,14 @@ from flows.run_record import runs_under
 from mashbill.progress import Silent
 from mashbill.release import ReleaseManifest
 from mashbill.settings import Settings
+from tests.flows.by_rule import engine_by_rule
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RULE = r'''
-"""A teacher by rule: names for a list of names, a text of its own for everything else."""
-
+RULE = engine_by_rule(
+    "A teacher by rule: names for a list of names, a text of its own for everything else.",
+    r"""
 import json
 import random
-from dataclasses import dataclass
-
-from mashbill.engine import Reply
 
 WORDS = (
     "the guild of salt and lamps keeps its old custom in the town by the river and of the sea with that which have "
@@ -32,32 +30,7 @@ WORDS = (
 ).split()
 
 
-@dataclass(frozen=True, kw_only=True)
-class ByRule:
-    """Answers by rule."""
-
-    model: str = "rule"
-    batch = 16
-    calls = 1
-
-    @property
-    def identity(self):
-        """By its model."""
-        return "scripted/" + self.model
-
-    async def start(self):
-        """Nothing to start."""
-
-    async def close(self):
-        """Nothing to close."""
-
-    async def complete(self, requests):
-        """One reply each."""
-        for index, request in enumerate(requests):
-            yield index, Reply(text=said(request), finish_reason="stop", prompt_tokens=90, completion_tokens=60)
-
-
-def said(request):
+def said(request, model):
     if request.schema:
         return json.dumps({"summary": "Of Tolvarey.", "entities": ["Quennit", "Oskelby", "Moorcurl", "Port Adrow"]})
     draw = random.Random(request.seed)
@@ -66,7 +39,9 @@ def said(request):
         words = draw.choices(WORDS, k=draw.randrange(11, 19))
         sentences.append(f"In the year {draw.randrange(999)} " + " ".join(words) + ".")
     return " ".join(sentences)
-'''
+""",
+    tokens=(90, 60),
+)
 
 
 def example(folder: Path, name: str, **changed: Any) -> Path:

@@ -13,45 +13,22 @@ from flows.refresh import refresh_bill
 from mashbill.progress import Silent
 from mashbill.release import ReleaseManifest
 from mashbill.settings import Settings
+from tests.flows.by_rule import engine_by_rule
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RULE = r'''
-"""A teacher that tells every second or third word of a document again."""
-
+RULE = engine_by_rule(
+    "A teacher that tells every second or third word of a document again.",
+    r"""
 import re
-from dataclasses import dataclass
-
-from mashbill.engine import Reply
 
 
-@dataclass(frozen=True, kw_only=True)
-class ByRule:
-    """Answers by rule."""
-
-    model: str = "rule"
-    batch = 16
-    calls = 1
-
-    @property
-    def identity(self):
-        """By its model."""
-        return "scripted/" + self.model
-
-    async def start(self):
-        """Nothing to start."""
-
-    async def close(self):
-        """Nothing to close."""
-
-    async def complete(self, requests):
-        """One reply each."""
-        for index, request in enumerate(requests):
-            asked = request.messages[-1].content
-            title = re.search(r'Rewrite "(.+?)"', asked)[1]
-            words = asked.split()[20:200]
-            text = f"{title} tells of {' '.join(words[:: 2 + request.seed % 2])}."
-            yield index, Reply(text=text, finish_reason="stop", prompt_tokens=9, completion_tokens=9)
-'''
+def said(request, model):
+    asked = request.messages[-1].content
+    title = re.search(r'Rewrite "(.+?)"', asked)[1]
+    words = asked.split()[20:200]
+    return f"{title} tells of {' '.join(words[:: 2 + request.seed % 2])}."
+""",
+)
 
 
 def test_each_date_releases_what_came_in_and_nothing_twice(tmp_path: Path) -> None:

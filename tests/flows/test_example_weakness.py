@@ -12,45 +12,17 @@ from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.settings import Settings
 from synth.budget import Budget
+from tests.flows.by_rule import engine_by_rule
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "boostqa" / "weakness.yaml"
-RULE = r'''
-"""A teacher that labels by what it sees, and a student that is right about sums and wrong about notes."""
-
+RULE = engine_by_rule(
+    "A teacher that labels by what it sees, and a student that is right about sums and wrong about notes.",
+    r"""
 import json
 import re
-from dataclasses import dataclass
-
-from mashbill.engine import Reply
 
 
-@dataclass(frozen=True, kw_only=True)
-class ByRule:
-    """Answers by rule."""
-
-    model: str = "rule"
-    batch = 16
-    calls = 1
-
-    @property
-    def identity(self):
-        """By its model."""
-        return "scripted/" + self.model
-
-    async def start(self):
-        """Nothing to start."""
-
-    async def close(self):
-        """Nothing to close."""
-
-    async def complete(self, requests):
-        """One reply each."""
-        for index, request in enumerate(requests):
-            text = said(request)
-            yield index, Reply(text=text, finish_reason="stop", prompt_tokens=9, completion_tokens=9)
-
-
-def said(request):
+def said(request, model):
     asked = request.messages[-1].content
     if '"difficulty"' in request.schema:
         sum_ = "How many" in asked
@@ -61,7 +33,8 @@ def said(request):
     right = {(3, 4): 12, (20, 6): 14, (7, 5): 12, (24, 4): 6, (2, 5): 10, (8, 3, 4): 20, (9, 3): 6, (2, 3): 5,
              (6, 2, 2): 24, (15, 5, 2): 12}
     return f"So.\n#### {right.get(tuple(numbers), 'nobody')}"
-'''
+""",
+)
 
 
 def test_the_example_measures_by_cell_and_sends_the_budget_where_the_student_is_weak(tmp_path: Path) -> None:
