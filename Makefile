@@ -37,9 +37,10 @@ demo: $(STAMP) ## documents to a trained student and a number, in about ten minu
 example: $(STAMP) ## the whole example: twelve documents, three arms and the base; an hour or more on two cores
 	$(BIN)/mashbill run examples/tolvarey/bill.yaml --root $(ROOT)
 
-# A file's tests stay on one worker, where its fixtures are made once. One thread each, or the workers would fight.
+# A file's tests stay on one worker, where its fixtures are made once; files go out as they are collected, the slow ones
+# first. One thread each, or the workers would fight.
 test: $(STAMP) ## all tests, on all cores, with the coverage gate on the kernel
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 check: $(STAMP) ## format, lint, types, import directions, generated tables
 	$(BIN)/ruff format --check .

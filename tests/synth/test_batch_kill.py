@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.support.fake_batches import FakeBatches
 from tests.support.kernel import bytes_of
 from tests.synth.batch_worker import DOCUMENTS, work
+
+pytestmark = pytest.mark.slow
 
 PHASES = ("POST files", "POST batches", "GET batch", "GET content")
 
