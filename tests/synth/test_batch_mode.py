@@ -191,7 +191,7 @@ async def test_a_provider_that_never_has_room_is_given_up(server: FakeBatches, t
 
 async def test_limits_of_requests_and_bytes_make_several_batches(server: FakeBatches, tmp_path: Path) -> None:
     assert await ask(engine_for(server, tmp_path / "a", requests=8)) == await online()
-    assert [len(job.rows) for job in server.jobs.values()] == [8, 8, 4]
+    assert sorted(len(job.rows) for job in server.jobs.values()) == [4, 8, 8]
     server.jobs.clear()
     assert await ask(engine_for(server, tmp_path / "b", megabytes=0.001)) == await online()
     assert len(server.jobs) > 4
