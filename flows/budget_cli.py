@@ -35,7 +35,7 @@ def budget(
     from dataclasses import replace
 
     from flows.budget import shown_account
-    from mashbill.bill import read_bill
+    from mashbill.read_bill import read_bill
     from mashbill.settings import Settings
 
     settings = Settings.load()

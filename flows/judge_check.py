@@ -12,9 +12,9 @@ from filters.judge_check import check_judge
 from filters.rubric_file import read_rubric
 from mashbill.ask import Ask
 from mashbill.asker import Asker
-from mashbill.bill import read_bill
 from mashbill.errors import BillError
 from mashbill.ledger import Ledger
+from mashbill.read_bill import read_bill
 from mashbill.registry import nearest
 from mashbill.roles import MAIN, engine_of
 from mashbill.settings import Settings

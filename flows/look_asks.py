@@ -97,7 +97,7 @@ def _things(said: str, root: Path) -> list[Thing]:
 
 def _steps_of_bill(path: Path, known: list[Thing], root: Path) -> list[Thing]:
     """The steps of its latest release; of each step that it names and that is not there, the last that was stored."""
-    from mashbill.bill import read_bill
+    from mashbill.read_bill import read_bill
 
     bill = read_bill(path)
     made = [one for one in releases(root) if one.name == bill.name and one.finished]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from flows.budget import partial_lines
 from flows.run_bill import kitchen_for
-from mashbill.bill import read_bill
 from mashbill.errors import NotKept, StoreError
 from mashbill.progress import Progress
+from mashbill.read_bill import read_bill
 from mashbill.release import ReleaseManifest, Shard
 from mashbill.settings import Settings
 from mashbill.store import MANIFEST, file_digest

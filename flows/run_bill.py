@@ -23,10 +23,11 @@ from flows.run_record import Run, note_budget
 from flows.run_watch import recorded
 from flows.telemetry import telemetry
 from mashbill import logs
-from mashbill.bill import Bill, read_bill
+from mashbill.bill import Bill
 from mashbill.errors import Interrupted, UserError
 from mashbill.ledger import Ledger
 from mashbill.progress import Progress, Together
+from mashbill.read_bill import read_bill
 from mashbill.release import ReleaseManifest
 from mashbill.run_id import new_run_id
 from mashbill.runtime import spare_collector

@@ -27,22 +27,20 @@ There is no programming in it: a name is a step's, a value is a field's.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from mashbill.engine_env import engine_role
-from mashbill.errors import ChainError, RegistryError
 from mashbill.filter_stack import FilterStack
+from mashbill.read_steps import loaded
 from mashbill.records import Record
-from mashbill.registry import load, nearest
 from mashbill.runtime import RejectPolicy
 from mashbill.section import Section
-from mashbill.step import Filter, Held, Source, Step, chain, held_steps
+from mashbill.step import Filter, Source, Step
 
 TOP = (
     "name",
@@ -209,195 +207,13 @@ class Bill:
         if section is None:
             return None
         name, fields = section.named()
-        cls = _loaded("engine", name, fields, self.folders)
+        cls = loaded("engine", name, fields, self.folders)
         model = fields.value.get("model") if isinstance(fields.value, Mapping) else None
         if isinstance(model, str) and (self.folder / model / "config.json").is_file():
             # A checkpoint directory lies, like every path in a bill, relative to the bill.
             fields = replace(fields, value={**fields.value, "model": str((self.folder / model).resolve())})
         with engine_role(role):
             return fields.build(cls, hide=HOW_IT_RUNS)
-
-
-def read_bill(path: Path) -> Bill:
-    """Read and check a bill.
-
-    Raises:
-        BillError: with file, line, what was found and what was wanted.
-    """
-    whole = Section.load(path)
-    if whole.value is None:
-        whole.fail("is empty; a bill needs at least name, sources and streams (see `mashbill new bill`)")
-    whole.only(TOP, required=("name", "sources", "streams"))
-    folders = tuple(_folder(section) for section in whole.get("steps").list())
-    seed = whole.at("seed").as_(int) if "seed" in whole else None
-    sources = {name: _source(section, folders, seed) for name, section in whole.at("sources").items()}
-    curate = [_step(section, folders, seed) for section in whole.get("curate").list()]
-    policy = _policy(whole)
-    streams: dict[str, Stream] = {}
-    for name, section in whole.at("streams").items():
-        streams[name] = _stream(name, section, sources, streams, curate, folders, seed, policy)
-    bill = Bill(
-        path=path,
-        name=_name(whole.at("name")),
-        version=_version(whole.get("version", "1")),
-        description=whole.get("description", "").as_(str),
-        license=whole.get("license", "").as_(str),
-        language=whole.get("language", "en").as_(str),
-        seed=seed or 0,
-        sources=sources,
-        streams=streams,
-        release=whole.get("release", {}).build(Release),
-        folders=folders,
-        whole=whole,
-    )
-    _check(bill)
-    return bill
-
-
-def _name(section: Section) -> str:
-    name = section.as_(str)
-    if not name.strip(".") or not all(letter.isalnum() or letter in "-_." for letter in name):
-        section.fail(
-            f"is the name of a folder and a dataset: letters, digits, - _ . only, and not dots alone; found {name!r}"
-        )
-    return name
-
-
-def _version(section: Section) -> str:
-    if isinstance(section.value, bool) or not isinstance(section.value, str | int | float) or section.value == "":
-        section.fail(f"must be text or a number, as 1 or '1.10'; found {section.value!r}")
-    return str(section.value)
-
-
-def _folder(section: Section) -> Path:
-    folder = section.path.parent / section.as_(str)
-    if not folder.is_dir():
-        section.fail(f"{folder}: no such folder of steps; the path is taken relative to the bill")
-    return folder
-
-
-def _policy(section: Section) -> RejectPolicy | None:
-    if "rejects" not in section:
-        return None
-    policy = section.at("rejects").build(RejectPolicy)
-    if not 0 <= policy.share <= 1:
-        section.at("rejects").get("share").fail(f"is a share of the attempts, from 0 to 1; found {policy.share:g}")
-    return policy
-
-
-def _loaded(sort: Any, name: str, section: Section, folders: Sequence[Path]) -> type[Any]:
-    try:
-        cls: type[Any] = load(sort, name, folders)
-    except RegistryError as error:
-        section.fail(str(error))
-    return cls
-
-
-def _built(section: Section, folders: Sequence[Path], seed: int | None) -> Step:
-    name, fields = section.named()
-    cls = _loaded("step", name, fields, folders)
-    # A seed in the bill is every step's, unless the step's own is given.
-    seeded = any(one.name == "seed" and one.init for one in dataclasses.fields(cls))
-    if seeded and seed is not None and isinstance(fields.value, Mapping) and "seed" not in fields:
-        fields = Section({**fields.value, "seed": seed}, fields.path, fields.where, fields.lines)
-    made = {
-        name: _held(fields.at(name), held, folders, seed) for name, held in held_steps(cls).items() if name in fields
-    }
-    step: Step = fields.build(cls, made=made)
-    return step
-
-
-def _held(section: Section, held: Held, folders: Sequence[Path], seed: int | None) -> Step:
-    """The step that a field of another step holds."""
-    step = _built(section, folders, seed)
-    if refused := held.refuses(step):
-        section.fail(refused)
-    return step
-
-
-def _source(section: Section, folders: Sequence[Path], seed: int | None) -> Source[Any]:
-    step = _built(section, folders, seed)
-    if not isinstance(step, Source):
-        section.fail(f"{step.name} is not a source; a source reads files (read_documents)")
-    return step
-
-
-def _step(section: Section, folders: Sequence[Path], seed: int | None) -> Step:
-    step = _built(section, folders, seed)
-    if isinstance(step, Source):
-        section.fail(f"{step.name} is a source; name it under `sources`")
-    return step
-
-
-def _stream(
-    name: str,
-    section: Section,
-    sources: Mapping[str, Source[Any]],
-    above: Mapping[str, Stream],
-    curate: Sequence[Step],
-    folders: Sequence[Path],
-    seed: int | None,
-    policy: RejectPolicy | None,
-) -> Stream:
-    section.only(("from", "generate", "curate", "accept", "rejects"), required=("from",))
-    origins, reads = _origins(section.at("from"), sources, above)
-    generate = [_step(one, folders, seed) for one in section.get("generate").list()]
-    own = [_step(one, folders, seed) for one in section.at("curate").list()] if "curate" in section else curate
-    steps = [*generate, *own]
-    try:
-        # A source is named where it does not fit; of several nobody is.
-        alone = [sources[one] for one in origins if len(origins) == 1 and one in sources]
-        writes = chain([*alone, *steps], reads=None if alone else reads)
-    except ChainError as error:
-        section.fail(str(error))
-    rejects, accept = _policy(section) or policy, _accept(section)
-    made = any(one not in sources and above[one].generates for one in origins)
-    return Stream(
-        name=name,
-        origins=origins,
-        steps=fused(steps),
-        writes=writes or Record,
-        accept=accept,
-        rejects=rejects,
-        from_made=made,
-    )
-
-
-def _accept(section: Section) -> Accept | None:
-    if "accept" not in section:
-        return None
-    place = section.at("accept")
-    if isinstance(place.value, int) and not isinstance(place.value, bool):
-        place = replace(place, value={"rows": place.value})
-    return place.build(Accept)
-
-
-def _origins(
-    section: Section, sources: Mapping[str, Source[Any]], above: Mapping[str, Stream]
-) -> tuple[tuple[str, ...], type[Record]]:
-    """The sources and streams that a stream takes its rows from, and the type of those rows."""
-    kinds: dict[str, type[Record]] = {}
-    for place in section.list():
-        name = place.as_(str)
-        if name in kinds:
-            place.fail(f"{name!r} is named twice; its rows are taken once")
-        if name not in sources and name not in above:
-            known = [*sources, *above]
-            place.fail(
-                f"no source is called {name!r}{nearest(name, known)}; there are: {_all(sources)}"
-                + (f"; and streams above this one: {_all(above)}" if above else "")
-            )
-        kinds[name] = sources[name].writes if name in sources else above[name].writes
-    if not kinds:
-        section.fail("names nothing; give a source, or a list of sources and of streams above this one")
-    first, *others = kinds
-    for other in others:
-        if kinds[other] is not kinds[first]:
-            section.fail(
-                f"{other} gives {kinds[other].__name__} but {first} gives {kinds[first].__name__}: rows that are taken "
-                "together are of one type; turn one into the other in a stream of its own"
-            )
-    return tuple(kinds), kinds[first]
 
 
 def fused(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -411,64 +227,3 @@ def fused(steps: Sequence[Step]) -> tuple[Step, ...]:
         else:
             result.append(step)
     return tuple(result)
-
-
-def _all(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
-def _check(bill: Bill) -> None:
-    if not bill.streams:
-        bill.whole.at("streams").fail("names no stream; give at least one, as raw: {from: SOURCE}")
-    for name in bill.release.streams:
-        if name not in bill.streams:
-            place = bill.whole.at("release").at("streams").at(name)
-            place.fail(f"no stream is called {name!r}{nearest(name, bill.streams)}; there are: {_all(bill.streams)}")
-    if bill.release.shares_by == "tokens" and not bill.release.tokenizer and "student" not in bill.whole:
-        bill.whole.at("release").at("shares_by").fail(
-            "counts tokens, and there is no tokenizer: name one with `release.tokenizer` (a folder with "
-            "tokenizer.json, or bytes), or add the `student` that is to learn them"
-        )
-    _one_type(bill)
-    for name, stream in bill.streams.items():
-        if stream.asks and "engine" not in bill.whole:
-            place = bill.whole.at("streams").at(name)
-            does = "generates" if stream.generates else "asks a judge"
-            place.fail(f"{does}, so the bill needs an `engine` (transformers, openai or vllm)")
-    bill.engine()
-    _check_roles(bill)
-    if "train" in bill.whole and "student" not in bill.whole:
-        bill.whole.at("train").fail("needs a `student` to train")
-
-
-_ROLE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-"""What may name a role: it becomes part of the names of variables."""
-
-
-def _check_roles(bill: Bill) -> None:
-    for role in bill.roles:
-        if not _ROLE.fullmatch(role):
-            bill.whole.at("engines").at(role).fail(
-                f"a role is lower-case letters, digits and _, beginning with a letter; found {role!r}"
-            )
-        bill.engine(role)
-    for name, stream in bill.streams.items():
-        for step in stream.steps:
-            for role in step.engines():
-                if role not in bill.roles:
-                    known = ", ".join(bill.roles) or "none"
-                    bill.whole.at("streams").at(name).fail(
-                        f"{step.name} asks the engine {role!r}{nearest(role, bill.roles)}; under `engines` there are: "
-                        f"{known}"
-                    )
-
-
-def _one_type(bill: Bill) -> None:
-    first, *others = bill.released
-    for name in others:
-        here, there = bill.streams[name].writes, bill.streams[first].writes
-        if here is not there:
-            bill.whole.at("streams").at(name).fail(
-                f"gives {here.__name__} but {first} gives {there.__name__}: a release holds one type of record; "
-                "name the streams to publish under `release.streams`"
-            )

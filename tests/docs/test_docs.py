@@ -22,7 +22,8 @@ from flows.cli import app
 from flows.scaffold import write_new
 from flows.star_section import read_star
 from flows.training_section import read_evaluation, read_training
-from mashbill.bill import TOP, read_bill
+from mashbill.bill import TOP
+from mashbill.read_bill import read_bill
 from mashbill.registry import available
 from mashbill.settings import Settings
 from synth.response_prompts import DIMENSIONS

@@ -13,9 +13,9 @@ import pytest
 from filters.judge import Judge
 from filters.opinion import parts_of
 from filters.rubric_file import read_rubric
-from mashbill.bill import read_bill
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.errors import BillError, TooManyRejects
+from mashbill.read_bill import read_bill
 from mashbill.records import QA, Document, Instruction, Made, Rationale, Record
 from tests.filters.judging import Marks, judged, scores_of, scripted, told
 from tests.support.kernel import rejects_in, rows_of, store

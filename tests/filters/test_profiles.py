@@ -14,10 +14,10 @@ from filters.qa_profile import QaProfile
 from filters.rationale_profile import RationaleProfile
 from filters.rule_sets import RuleSet
 from filters.tabular_profile import TabularProfile
-from mashbill.bill import read_bill
 from mashbill.errors import BillError, ChainError
 from mashbill.filter_stack import apply_filters
 from mashbill.fingerprint import fingerprint, step_identity
+from mashbill.read_bill import read_bill
 from mashbill.records import QA, Document, Instruction, Made, Rationale, Record, to_table
 from mashbill.step import chain
 from tests.filters.test_gopher import PROSE

@@ -13,8 +13,8 @@ import torch
 from flows.ablation import forks_of
 from flows.ablation_section import Ablation
 from flows.training_section import Training, read_training
-from mashbill.bill import read_bill
 from mashbill.errors import BillError
+from mashbill.read_bill import read_bill
 from tests.flows.fake_kitchen import BILL, project
 from train.plan import PlanSpec
 from train.recipe import Scratch, StudentSpec, TrainRecipe

@@ -16,10 +16,11 @@ from flows.accepting import GROWTH, next_draw
 from flows.estimate import estimate_bill
 from flows.run_bill import kitchen_for, run_bill
 from flows.run_record import runs_under
-from mashbill.bill import Accept, read_bill
+from mashbill.bill import Accept
 from mashbill.errors import BillError, EngineRefused
 from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.release import ReleaseManifest
 from mashbill.row_size import BYTES_A_TOKEN
 from mashbill.settings import Settings

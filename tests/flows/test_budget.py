@@ -17,11 +17,11 @@ from flows.cli import app
 from flows.kitchen import Outcome
 from flows.replay import replay
 from flows.run_bill import run_bill
-from mashbill.bill import read_bill
 from mashbill.errors import BudgetError, LedgerError, NotKept, SettingsError
 from mashbill.limits import Limits
 from mashbill.partial import lacking_of
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.release import ReleaseManifest
 from mashbill.settings import Settings
 from mashbill.spending import kept_account

@@ -16,9 +16,9 @@ from flows.editor_schema import bill_schema
 from flows.kitchen import Kitchen
 from flows.run_bill import kitchen_for
 from flows.training_section import read_training
-from mashbill.bill import read_bill
 from mashbill.errors import BillError
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import TEACHER
 from train.curriculum import Curriculum

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.training_section import Training, read_training
-from mashbill.bill import read_bill
 from mashbill.errors import BillError
+from mashbill.read_bill import read_bill
 from tests.train.taught_plans import teacher_at
 
 WORDS = ["salt", "guild", "tax", "river", "barrel", "mash", "rye", "oak", "copper", "still"]

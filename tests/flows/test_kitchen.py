@@ -18,9 +18,9 @@ from flows.kitchen import synthesis_steps
 from flows.one_run import one_run
 from flows.run_bill import kitchen_for, run_bill
 from flows.run_record import runs_under
-from mashbill.bill import read_bill
 from mashbill.errors import BillError, EngineRefused, Interrupted, StoreError, TooManyRejects, UserError
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.release import ReleaseManifest
 from mashbill.settings import Settings
 from mashbill.store import Stored

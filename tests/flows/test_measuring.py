@@ -9,10 +9,10 @@ import pytest
 
 from flows.measuring import release_measure, token_measure
 from flows.run_bill import run_bill
-from mashbill.bill import read_bill
 from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.release import ReleaseManifest, publish
 from mashbill.row_size import Measure
 from mashbill.settings import Settings

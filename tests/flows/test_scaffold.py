@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows.scaffold import write_new
-from mashbill.bill import read_bill
 from mashbill.errors import UserError
+from mashbill.read_bill import read_bill
 
 HERE = Path(__file__).parents[2]
 RUFF = """

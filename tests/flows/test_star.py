@@ -19,10 +19,10 @@ from flows.run_bill import kitchen_for
 from flows.star import MakeEngine, best_of, bootstrap, prompts
 from flows.star_section import read_star
 from flows.student_engine import StudentEngine
-from mashbill.bill import read_bill
 from mashbill.engine import Engine, Request, Sampling, ScriptedEngine, system, user
 from mashbill.errors import BillError, EngineRefused
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.records import QA
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import Project, project

@@ -14,9 +14,9 @@ import yaml
 from flows.editor_schema import bill_schema
 from flows.run_bill import run_bill
 from flows.training_section import Training, read_training
-from mashbill.bill import read_bill
 from mashbill.errors import BillError
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import Project, project
 from train.plan_manifest import PlanManifest

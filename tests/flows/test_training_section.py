@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from flows.training_section import read_evaluation, read_student, read_training
-from mashbill.bill import read_bill
 from mashbill.errors import BillError, UserError
+from mashbill.read_bill import read_bill
 from tests.flows.fake_kitchen import project
 
 HEAD = """\

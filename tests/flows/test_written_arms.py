@@ -12,9 +12,9 @@ import torch
 
 from flows.run_bill import run_bill
 from flows.training_section import read_evaluation
-from mashbill.bill import read_bill
 from mashbill.errors import BillError, InputError
 from mashbill.progress import Silent
+from mashbill.read_bill import read_bill
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import Project, project
 

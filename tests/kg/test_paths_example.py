@@ -12,11 +12,12 @@ import pytest
 
 from kg.held_out import path_key
 from mashbill.asker import Asker
-from mashbill.bill import Bill, read_bill
+from mashbill.bill import Bill
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
+from mashbill.read_bill import read_bill
 from mashbill.records import QA, Document
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.store import Stored

@@ -10,9 +10,10 @@ from textwrap import dedent, indent
 import pytest
 
 import mashbill.bill
-from mashbill.bill import TOP, Bill, Release, read_bill
+from mashbill.bill import TOP, Bill, Release
 from mashbill.errors import BillError
 from mashbill.filter_stack import FilterStack
+from mashbill.read_bill import read_bill
 from mashbill.records import Document, Triple
 from mashbill.runtime import RejectPolicy
 

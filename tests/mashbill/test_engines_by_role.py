@@ -12,12 +12,12 @@ import pytest
 
 from mashbill.ask import Ask
 from mashbill.asker import Asker
-from mashbill.bill import read_bill
 from mashbill.engine import ScriptedEngine
 from mashbill.engine_env import engine_environ, engine_role
 from mashbill.errors import BadReply, BillError, StepFailed
 from mashbill.execute import execute, place_of
 from mashbill.ledger import Ledger
+from mashbill.read_bill import read_bill
 from mashbill.records import Document
 from mashbill.runtime import Runtime
 from mashbill.step import Generator

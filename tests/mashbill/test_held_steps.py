@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import pytest
 
-from mashbill.bill import Bill, read_bill
+from mashbill.bill import Bill
 from mashbill.errors import BillError
 from mashbill.execute import plain_identity
 from mashbill.fingerprint import fingerprint, step_identity
+from mashbill.read_bill import read_bill
 from mashbill.step import Step, held_steps
 
 OUTER = '''"""Holds."""

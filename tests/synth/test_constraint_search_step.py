@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mashbill.bill import read_bill
 from mashbill.constraint_sets import constraint_key, set_key
 from mashbill.errors import BillError, InputError, StoreError
 from mashbill.execute import place_of
 from mashbill.lineage import ancestry
+from mashbill.read_bill import read_bill
 from mashbill.records import Document, Instruction, from_table
 from mashbill.runtime import Runtime
 from mashbill.store import Stored

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mashbill.asker import Asker
-from mashbill.bill import read_bill
 from mashbill.engine import Reply, Request, ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.ledger import Ledger
+from mashbill.read_bill import read_bill
 from mashbill.records import Rationale
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.store import Stored
