@@ -100,7 +100,7 @@ async def measure(kitchen: Kitchen, release: Path) -> tuple[Path, list[str]]:
         identity |= await beside_identity(kitchen, evaluation)
     folder = kitchen.root / "reports" / kitchen.bill.name / fingerprint(identity)
     if (lines := finished_report(folder, release)) is None:
-        await kitchen.release_engine()
+        await kitchen.engines.release()
         arms = {
             name: await train_arm(kitchen, release, training, name) for name in (training.plans if training else ())
         }

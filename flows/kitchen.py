@@ -12,24 +12,20 @@ import functools
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from flows.budget import NOT_IN_IT, account_name, partial_lines, price_table
+from flows.budget import NOT_IN_IT, partial_lines, price_table
 from flows.costs import cost_lines
+from flows.engines import Engines
 from flows.measuring import release_measure
 from flows.run_record import Run
 from mashbill import logs
-from mashbill.asker import Asker, Usage
 from mashbill.bill import Bill, Stream
-from mashbill.budget import Budget
-from mashbill.engine import Engine, records_wanted
-from mashbill.engine_env import engine_root
+from mashbill.engine import Engine
 from mashbill.errors import BudgetError, Interrupted, NothingLeft, OverBudget
 from mashbill.execute import execute
 from mashbill.ingest import ingest
 from mashbill.join import join
 from mashbill.ledger import Ledger
-from mashbill.meter import Meter
 from mashbill.partial import lacking_of
 from mashbill.prices import PriceTable
 from mashbill.progress import Progress
@@ -58,32 +54,18 @@ class Kitchen:
     settings: Settings
     progress: Progress
     ledger: Ledger
+    engines: Engines
     run: Run
     """What is told of this run to whoever watches it."""
-    stopping: bool = False
-    offline: bool = False
-    """Ask nobody: every reply comes from the ledger."""
     given: dict[str, Stored] = field(default_factory=dict)
     """Sources, by name, that are not read but taken from here: a refresh has read what is new of them."""
     may_be_empty: bool = False
     """Whether a stream may come to no row: it ends there then, and streams that take it go on without it."""
-    lacking: bool = False
-    """When offline: what the ledger lacks was left by a budget."""
-    budget: Budget | None = None
-    """What may be asked for, of all engines of the bill together."""
-    _askers: dict[str, Asker] = field(default_factory=dict)
-    """By role; the main engine's under "". Roles whose engines are the same share one."""
     _stored: dict[tuple[str, int], Stored] = field(default_factory=dict)
     _joined: dict[str, Stored] = field(default_factory=dict)
     """By stream: what those that take several take."""
     _drawn: dict[str, Stored] = field(default_factory=dict)
     """By stream that accepts so much: the records that it takes."""
-    _spent: Usage = field(default_factory=Usage)
-    """What engines that are closed by now were asked."""
-    _spent_by: dict[str, Usage] = field(default_factory=dict)
-    """The same for each engine, by its identity."""
-    meter: Meter | None = None
-    """Is told how large calls to the engines are and how long replies take."""
 
     @property
     def root(self) -> Path:
@@ -91,82 +73,22 @@ class Kitchen:
         return self.settings.root
 
     def runtime(self, step: Step) -> Runtime:
-        """How a step runs; an engine is built when a step asks it, and started at the first new ask."""
-        askers = {role: asker for role in step.engines() if (asker := self._asker(role)) is not None}
-        asker = self._asker("") if step.asks else None
-        asked = [one.engine for one in (asker, *askers.values()) if one is not None]
-        return Runtime(
-            root=self.root,
-            asker=asker,
-            askers=askers,
-            records_in_flight=max([self.settings.records_in_flight, *map(records_wanted, asked)]),
-            progress=self.progress,
-        )
+        """How a step runs, with the engines that it asks."""
+        return self.engines.runtime(step, self.progress)
 
     @contextlib.asynccontextmanager
     async def asking(self, engine: Engine, step: Step) -> AsyncIterator[Runtime]:
-        """How a step runs with another main engine than the bill's, which is closed afterwards; a stop reaches it.
-
-        Such an engine is a student of the run's own, so its asks are on no account and no budget holds them.
-        """
-        await self.release_engine()
-        self._askers[""] = Asker(engine, self.ledger, stopping=self.stopping, meter=self.meter)
+        """How a step runs with another main engine than the bill's, which is closed afterwards; a stop reaches it."""
+        await self.engines.take(engine)
         try:
             yield self.runtime(step)
         finally:
-            await self.release_engine()
+            await self.engines.release()
 
-    def _asker(self, role: str) -> Asker | None:
-        if role not in self._askers:
-            with engine_root(self.root):
-                engine = self.bill.engine(role)
-            if engine is None:
-                return None
-            self._askers[role] = self._like(engine) or Asker(
-                engine,
-                self.ledger,
-                stopping=self.stopping,
-                offline=self.offline,
-                lacking=self.lacking,
-                account=account_name(self.settings, self.bill),
-                budget=self.budget,
-                meter=self.meter,
-            )
-        return self._askers[role]
-
-    def _like(self, engine: Any) -> Asker | None:
-        # One model in memory, and one account, for two roles that are the same engine reached the same way.
-        alike = (one for one in self._askers.values() if type(one.engine) is type(engine))
-        return next((one for one in alike if _same_engine(one.engine, engine)), None)
-
-    def usage(self) -> Usage:
-        """What this run has asked by now, of all engines together."""
-        askers = {id(one): one for one in self._askers.values()}
-        return sum((one.usage for one in askers.values()), self._spent)
-
-    def usages(self) -> dict[str, Usage]:
-        """The same for each engine, by its identity."""
-        found = dict(self._spent_by)
-        for asker in {id(one): one for one in self._askers.values()}.values():
-            found[asker.identity] = found.get(asker.identity, Usage()) + asker.usage
-        return found
-
-    def under_way(self) -> dict[str, tuple[int, int]]:
-        """Engine -> asks that wait for a reply, and how many of them wait for a call."""
-        closed = dict.fromkeys(self._spent_by, (0, 0))
-        return closed | {one.identity: one.under_way for one in self._askers.values()}
-
-    def stop(self) -> None:
-        """Finish what is in flight and begin nothing more."""
-        self.stopping = True
-        for asker in self._askers.values():
-            asker.stop()
-
-    def abandon(self) -> None:
-        """Wait no more for what is in flight; replies that have come are stored, the others are asked again."""
-        for asker in self._askers.values():
-            # What `Asker.close` waits for is what a stop promised to finish.
-            asker.abandon()
+    @property
+    def stopping(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self.engines.stopping
 
     def check(self) -> None:
         """Between two pieces of work.
@@ -190,17 +112,6 @@ class Kitchen:
         """The lines at the end of a run that made a release: what it is, and what it took."""
         release = ReleaseManifest.read(folder)
         return [released_line(folder), *cost_lines(release, self.prices)]
-
-    async def release_engine(self) -> None:
-        """Give the engines' memory back, before training wants it."""
-        askers = list({id(one): one for one in self._askers.values()}.values())
-        self._spent = self.usage()
-        for asker in askers:
-            self._spent_by[asker.identity] = self._spent_by.get(asker.identity, Usage()) + asker.usage
-        self._askers.clear()
-        async with contextlib.AsyncExitStack() as closing:  # each is closed, also when another fails to
-            for asker in askers:
-                closing.push_async_callback(asker.close)
 
     async def source(self, name: str) -> Stored:
         """A source's stored records."""
@@ -332,10 +243,6 @@ def plan_of(bill: Bill, streams: Collection[str] | None = None, without: Sequenc
 def synthesis_steps(stream: Stream) -> int:
     """How many of a stream's steps come up to and including its last generator."""
     return max((index + 1 for index, step in enumerate(stream.steps) if step.asks), default=0)
-
-
-def _same_engine(one: Any, other: Any) -> bool:
-    return bool(one.identity == other.identity and getattr(one, "run", None) == getattr(other, "run", None))
 
 
 def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path, measure: Measure = BYTES) -> Path:

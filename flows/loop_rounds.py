@@ -196,7 +196,7 @@ class Rounds:
 
     def _entered(self, number: int) -> None:
         """Enter what a round asks on an account of its own; under a budget, which is the loop's, all is on one."""
-        if self.kitchen.budget is None:
+        if self.kitchen.engines.budget is None:
             account = f"{self.account}#round-{number}"
             self.kitchen.settings = dataclasses.replace(self.kitchen.settings, account=account)
 

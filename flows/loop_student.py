@@ -110,7 +110,7 @@ async def train_on(
     `rows` are those of `MADE`, and those of `EARLIER` where some of the tokens are to be earlier rounds'.
     """
     kitchen.check()
-    await kitchen.release_engine()
+    await kitchen.engines.release()
     stored = {stream: await asyncio.to_thread(_together, kitchen, ones) for stream, ones in rows.items()}
     if (replay := loop.training.replay) is not None:
         bill = kitchen.bill

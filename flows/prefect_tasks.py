@@ -86,7 +86,7 @@ async def publish_release() -> str:
 async def train_student_of(arm: str, release: str) -> str:
     """One arm's plan and student."""
     kitchen = the_kitchen()
-    await kitchen.release_engine()
+    await kitchen.engines.release()
     trained = await train_arm(kitchen, Path(release), read_training(kitchen.bill), arm)
     return str(trained.result.out)
 

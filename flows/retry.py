@@ -179,7 +179,7 @@ class _Retrying:
         for spot, keys in self.asked.items():
             found = ", ".join(f"{number(count)} {what}" for what, count in self._outcomes(spot, keys).most_common())
             lines.append(f"{self._name(spot)}: {some(len(keys), 'ask')} asked again: {found}")
-        usage = self.kitchen.usage()
+        usage = self.kitchen.engines.usage()
         lines.append(f"{number(usage.new_prompt_tokens)} + {number(usage.new_completion_tokens)} tokens were new")
         return lines
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from flows.budget import account_name, open_budget
 from flows.costs import write_costs
+from flows.engines import Engines
 from flows.kitchen import Kitchen, Outcome
 from flows.measuring import check_tokenizer
 from flows.one_run import one_run, turn
@@ -92,20 +93,21 @@ async def kitchen_for(
     ):
         ledger = Ledger(settings.ledger)
         told = Together(progress, record, *([] if measured is None else [measured]))
-        kitchen = Kitchen(bill, settings, told, ledger, run, offline=offline, lacking=lacking)
-        record.usage = kitchen.usage
+        engines = Engines(bill, settings, ledger, offline=offline, lacking=lacking, meter=measured)
+        kitchen = Kitchen(bill, settings, told, ledger, engines, run)
+        record.usage = engines.usage
         if measured is not None:
-            kitchen.meter, measured.usages, measured.waiting = measured, kitchen.usages, kitchen.under_way
+            measured.usages, measured.waiting = engines.usages, engines.under_way
         ledger.clocks.start(account_name(settings, bill))
         try:
             _ = kitchen.prices  # a file that means nothing is refused before any ask
             if not offline:
-                kitchen.budget = open_budget(settings, bill, ledger)
+                engines.budget = open_budget(settings, bill, ledger)
             with _interruptible(kitchen):
                 yield kitchen
         finally:
             try:
-                await kitchen.release_engine()
+                await engines.release()
             finally:
                 await ledger.close()
 
@@ -118,10 +120,10 @@ def _interruptible(kitchen: Kitchen) -> Any:
 
     def interrupted() -> None:
         if kitchen.stopping and task is not None:
-            kitchen.abandon()
+            kitchen.engines.abandon()
             task.cancel()
         else:
-            kitchen.stop()
+            kitchen.engines.stop()
 
     try:
         loop.add_signal_handler(signal.SIGINT, interrupted)

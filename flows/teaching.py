@@ -236,7 +236,7 @@ async def teach_bill(kitchen: Kitchen) -> Outcome:
             path=kitchen.bill.path,
         )
     release = await kitchen.release()
-    await kitchen.release_engine()
+    await kitchen.engines.release()
     lines: dict[Path, str] = {}
     for name in stored:
         plan = await plan_arm(kitchen, release, training, name)

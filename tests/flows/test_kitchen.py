@@ -145,7 +145,7 @@ async def test_a_kitchen_that_is_stopping_begins_nothing(tmp_path: Path) -> None
     async with kitchen_for(run.bill, settings_of(run), Silent()) as kitchen:
         raw = await kitchen.stream("raw")
         assert await kitchen.synthesized("raw") == await kitchen.source("almanac")
-        kitchen.stop()
+        kitchen.engines.stop()
         assert raw.manifest.counts.kept == 8
         with pytest.raises(Interrupted):
             await kitchen.stream("raw")
