@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from benchmarks.benefit_report import Interval
 from train.batches import PlanReader
 from train.distill_spec import Distill, TeacherSpec, Teaching
 from train.hardware import Hardware
@@ -155,16 +156,21 @@ def experiment(root: Path, seeds: int, teacher_tokens: int, tokens: int) -> dict
 
 
 def table(found: dict[str, list[dict[str, float]]]) -> list[str]:
-    """Mean over seeds, and of the difference from `ce` at the same seed its standard deviation."""
+    """Mean over seeds, and what an arm has over `ce` at the same seed, with its 95 % interval over seeds."""
     keys = ["accuracy", "loss", "agreement", "where right", "where wrong", "kl", "ece"]
-    lines = ["| arm | " + " | ".join(keys) + " | accuracy over ce |", "|---" * (len(keys) + 2) + "|"]
+    lines = ["| arm | " + " | ".join(keys) + " | accuracy over ce | loss over ce |", "|---" * (len(keys) + 3) + "|"]
     for name, runs in found.items():
-        gains = [one["accuracy"] - base["accuracy"] for one, base in zip(runs, found["ce"], strict=True)]
-        spread = statistics.stdev(gains) if len(gains) > 1 else float("nan")
         means = [f"{statistics.fmean(one[key] for one in runs):.3f}" for key in keys]
-        lines.append(f"| {name} | " + " | ".join(means) + f" | {statistics.fmean(gains):+.4f} ± {spread:.4f} |")
+        gains = [over(runs, found["ce"], key) for key in ("accuracy", "loss")]
+        lines.append(f"| {name} | " + " | ".join([*means, *gains]) + " |")
     print("\n".join(lines), flush=True)
     return lines
+
+
+def over(runs: list[dict[str, float]], base: list[dict[str, float]], key: str) -> str:
+    """The difference between two arms, seed by seed."""
+    gain = Interval.of([one[key] - other[key] for one, other in zip(runs, base, strict=True)])
+    return f"{gain.mean:+.4f} ± {gain.half:.4f}"
 
 
 if __name__ == "__main__":
