@@ -33,6 +33,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks import peer_server
 from mashbill.ask import Answer
 from mashbill.asker import Asker
 from mashbill.engine import Request, Sampling, user
@@ -66,34 +67,12 @@ TEXT = "The salt road ran from the flats to the upper market, and every barge pa
 PART_ROWS = 1000
 
 
-class Instant(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, as little of it as a client needs: the server must not be what is measured."""
+class Instant(peer_server.Instant):
+    """Answers all alike: the server must not be what is measured."""
 
-    def __init__(self) -> None:
-        self.buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport to answer on."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each request that is whole."""
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = self.buffer[:end].lower()
-            start = head.index(b"content-length:") + len(b"content-length:")
-            length = int(head[start:].split(b"\r\n", 1)[0])
-            if len(self.buffer) < end + 4 + length:
-                return
-            self.buffer = self.buffer[end + 4 + length :]
-            self.transport.write(ANSWER)
-
-
-async def serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    def answer(self, body: bytes) -> None:
+        """The same bytes again."""
+        self.write(ANSWER)
 
 
 @contextmanager
@@ -244,7 +223,7 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        asyncio.run(serve())
+        asyncio.run(peer_server.serve(Instant))
         return
     spare_collector()  # as the command line does; the bare loop has it too
     best = measure(options.requests, options.flight, options.repeats)

@@ -115,9 +115,9 @@ class Instant(asyncio.Protocol):
             self.transport.write(data)
 
 
-async def serve(share: float, latency: float) -> None:
-    Instant.share, Instant.latency = share, latency
-    server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0, backlog=1024)
+async def serve(protocol: type[Instant]) -> None:
+    """Answer on a free port, which is printed first."""
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -139,4 +139,5 @@ if __name__ == "__main__":
     parser.add_argument("--faults", type=float, default=0.0)
     parser.add_argument("--latency", type=float, default=0.0)
     said = parser.parse_args()
-    asyncio.run(serve(said.faults, said.latency))
+    Instant.share, Instant.latency = said.faults, said.latency
+    asyncio.run(serve(Instant))

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 
+from mashbill.errors import SettingsError
+
 _ROOT: ContextVar[str] = ContextVar("root of the run", default="")
 _ROLE: ContextVar[str] = ContextVar("engine role", default="")
 _PREFIX, _BETWEEN = "MASHBILL_", "__"
@@ -64,3 +66,24 @@ def engine_environ(environ: Mapping[str, str] | None = None) -> Mapping[str, str
     own = {_PREFIX + name.removeprefix(prefix): value for name, value in env.items() if name.startswith(prefix)}
     shared = {name: value for name, value in env.items() if not (_URL in own and name in _KEYS)}
     return {**shared, **own}
+
+
+def env_number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    """A number in the environment, or its default where there is none.
+
+    >>> env_number({"MASHBILL_ENGINE_TIMEOUT": "30"}, "MASHBILL_ENGINE_TIMEOUT", 600.0, least=0.001)
+    30.0
+
+    Raises:
+        SettingsError: for what is no number, or too small a one.
+    """
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value < float("inf"):
+        raise SettingsError(f"{name} is {text!r}, wanted a number of at least {least:g}; mend or unset it")
+    return value

@@ -32,7 +32,7 @@ from mashbill.store import MANIFEST, replacing, write_json, write_parquet
 from train.curriculum import Curriculum, Order, Stage, Values, order_of
 from train.mix import interleave, quotas, token_shares
 from train.pack import WINDOW_ROWS, Row, stream_rows
-from train.plan_manifest import FORMAT, Exposures, PlanManifest, StagePlan, StreamPlan
+from train.plan_manifest import FORMAT, PlanManifest, StagePlan, size_of, stream_plan
 from train.token_store import StreamIndex, write_tokens
 
 PLAN, TOKENS = "plan.parquet", "tokens.arrow"
@@ -320,36 +320,26 @@ def _manifest(
     digests: Mapping[str, str],
     order: Order,
 ) -> PlanManifest:
-    rows = planned.laid
-    tokens = sum(sum(seen) for seen in planned.tokens.values())
-    streams = {}
-    for name, index in indexes.items():
-        seen = np.array(planned.tokens[name]) / np.array(index.lengths)
-        streams[name] = StreamPlan(
-            records=len(index.ids),
+    streams = {
+        name: stream_plan(
+            planned,
+            name,
+            lengths=index.lengths,
             tokens=index.tokens,
             digest=digests[name],
             share_asked=float(shares[name]),
-            share=sum(planned.tokens[name]) / tokens,
-            rows=planned.rows[name],
-            planned_tokens=sum(planned.tokens[name]),
-            exposures=Exposures(min=float(seen.min()), median=float(np.median(seen)), max=float(seen.max())),
         )
+        for name, index in indexes.items()
+    }
     return PlanManifest(
         hash=plan_hash,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         spec=plain_fields(spec),
-        sequence_length=spec.sequence_length,
-        batch=spec.batch,
-        rows=rows,
-        steps=-(-rows // spec.batch),
-        tokens=tokens,
-        padding=rows * spec.sequence_length - tokens,
-        segments=planned.offsets[-1],
         split_records=planned.split,
         streams=streams,
         curriculum=order.part(planned.stages),
+        **size_of(planned, spec.sequence_length, spec.batch),
     )
 
 

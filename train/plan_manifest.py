@@ -8,8 +8,11 @@ The part of one stream, as it stands in `manifest.json`::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, TypedDict
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from mashbill.errors import StoreError
@@ -146,3 +149,64 @@ class PlanManifest(BaseModel):
             return PlanManifest.model_validate_json(file.read_bytes())
         except ValidationError as error:
             raise StoreError(f"{file}: is not a plan this version can read: {error}") from error
+
+
+class Size(TypedDict):
+    """How large a plan is, as `PlanManifest` has it."""
+
+    sequence_length: int
+    batch: int
+    rows: int
+    steps: int
+    tokens: int
+    padding: int
+    segments: int
+
+
+class Laid(Protocol):
+    """Rows as a plan lays them out."""
+
+    tokens: dict[str, list[int]]
+    """Stream -> tokens planned of each record."""
+    rows: dict[str, int]
+    """Stream -> rows that hold it."""
+    offsets: list[int]
+    """Where each row's segments begin; one more than there are rows."""
+    stages: list[StagePlan]
+
+
+def stream_plan(
+    laid: Laid, name: str, *, lengths: Sequence[int], tokens: int, digest: str, share_asked: float
+) -> StreamPlan:
+    """What is planned of one stream, whose records have so many tokens each and `tokens` together."""
+    taken, whole = np.array(laid.tokens[name]), planned_tokens(laid)
+    seen = taken / np.array(lengths)
+    return StreamPlan(
+        records=len(lengths),
+        tokens=tokens,
+        digest=digest,
+        share_asked=share_asked,
+        share=float(taken.sum() / whole),
+        rows=laid.rows[name],
+        planned_tokens=int(taken.sum()),
+        exposures=Exposures(min=float(seen.min()), median=float(np.median(seen)), max=float(seen.max())),
+    )
+
+
+def planned_tokens(laid: Laid) -> int:
+    """Tokens of all streams that are planned."""
+    return sum(sum(taken) for taken in laid.tokens.values())
+
+
+def size_of(laid: Laid, sequence_length: int, batch: int) -> Size:
+    """How large what is laid out is."""
+    rows, tokens = len(laid.offsets) - 1, planned_tokens(laid)
+    return {
+        "sequence_length": sequence_length,
+        "batch": batch,
+        "rows": rows,
+        "steps": -(-rows // batch),
+        "tokens": tokens,
+        "padding": rows * sequence_length - tokens,
+        "segments": laid.offsets[-1],
+    }

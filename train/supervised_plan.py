@@ -39,7 +39,7 @@ from train.example_tokens import Rejected
 from train.mix import token_shares
 from train.pack_whole import LOOKAHEAD, Batch, Placed, Unit, batches
 from train.plan import PLAN, SEGMENT, TOKENS, PlanSpec, finished_plan, most_tokens, plain_fields, too_often
-from train.plan_manifest import Exposures, PlanManifest, StagePlan, StreamPlan, SupervisedPart
+from train.plan_manifest import PlanManifest, StagePlan, SupervisedPart, planned_tokens, size_of, stream_plan
 from train.supervision import Supervision
 from train.take_turns import Drawn, epochs, take_turns
 
@@ -273,45 +273,33 @@ def _manifest(
     rejected: Rejected,
     order: Order,
 ) -> PlanManifest:
-    rows = len(planned.offsets) - 1
-    tokens = sum(sum(seen) for seen in planned.tokens.values())
+    streams = {
+        name: stream_plan(
+            planned,
+            name,
+            lengths=[sum(lengths) for lengths in index.lengths],
+            tokens=index.tokens,
+            digest=index.digest(),
+            share_asked=float(shares[name]),
+        )
+        for name, index in indexes.items()
+    }
     return PlanManifest(
         hash=plan_hash,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         spec=plain_fields(spec),
-        sequence_length=spec.sequence_length,
-        batch=spec.batch,
-        rows=rows,
-        steps=-(-rows // spec.batch),
-        tokens=tokens,
-        padding=rows * spec.sequence_length - tokens,
-        segments=planned.offsets[-1],
         split_records=0,
-        streams={name: _stream(name, index, shares[name], planned, tokens) for name, index in indexes.items()},
+        streams=streams,
         supervised=SupervisedPart(
             spec=dataclasses.asdict(supervision),
             masked=planned.masked,
-            learned=tokens - planned.masked,
+            learned=planned_tokens(planned) - planned.masked,
             examples=planned.examples,
             questions={name: len(set(index.questions)) for name, index in indexes.items()},
             rejected={name: rejected.counts(name) for name in sorted(indexes)},
             longest=max(max(lengths) for index in indexes.values() for lengths in index.lengths),
         ),
         curriculum=order.part(planned.stages),
-    )
-
-
-def _stream(name: str, index: ExampleIndex, share: Fraction, planned: _Planned, tokens: int) -> StreamPlan:
-    taken = np.array(planned.tokens[name])
-    seen = taken / np.array([sum(lengths) for lengths in index.lengths])
-    return StreamPlan(
-        records=len(index.ids),
-        tokens=index.tokens,
-        digest=index.digest(),
-        share_asked=float(share),
-        share=float(taken.sum() / tokens),
-        rows=planned.rows[name],
-        planned_tokens=int(taken.sum()),
-        exposures=Exposures(min=float(seen.min()), median=float(np.median(seen)), max=float(seen.max())),
+        **size_of(planned, spec.sequence_length, spec.batch),
     )

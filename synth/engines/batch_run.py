@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mashbill.engine_env import env_number
 from mashbill.errors import SettingsError
 
 BATCH_VARIABLE: Final = "MASHBILL_ENGINE_BATCH"
@@ -56,29 +57,16 @@ class BatchRun:
             raise SettingsError(f"{BATCH_VARIABLE} is {wanted!r}; wanted 1 (use the batch endpoint) or 0")
         return cls(
             folder=Path(env.get("MASHBILL_ROOT") or "runs") / "batches",
-            requests=int(_number(env, "REQUESTS", cls.requests, least=1)),
-            megabytes=_number(env, "MEGABYTES", cls.megabytes, least=0.001),
+            requests=int(env_number(env, f"{BATCH_VARIABLE}_REQUESTS", cls.requests, least=1)),
+            megabytes=env_number(env, f"{BATCH_VARIABLE}_MEGABYTES", cls.megabytes, least=0.001),
             window=env.get(f"{BATCH_VARIABLE}_WINDOW", "").strip() or cls.window,
-            poll=_number(env, "POLL", cls.poll, least=0.001),
-            under_way=int(_number(env, "UNDER_WAY", cls.under_way, least=1)),
-            linger=_number(env, "LINGER", cls.linger, least=0),
-            tries=int(_number(env, "TRIES", cls.tries, least=1)),
+            poll=env_number(env, f"{BATCH_VARIABLE}_POLL", cls.poll, least=0.001),
+            under_way=int(env_number(env, f"{BATCH_VARIABLE}_UNDER_WAY", cls.under_way, least=1)),
+            linger=env_number(env, f"{BATCH_VARIABLE}_LINGER", cls.linger, least=0),
+            tries=int(env_number(env, f"{BATCH_VARIABLE}_TRIES", cls.tries, least=1)),
         )
 
     @property
     def bytes(self) -> int:
         """The largest input file in bytes."""
         return int(self.megabytes * 1_000_000)
-
-
-def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
-    text = env.get(f"{BATCH_VARIABLE}_{name}", "").strip()
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value < float("inf"):
-        raise SettingsError(f"{BATCH_VARIABLE}_{name} is {text!r}, wanted a number of at least {least:g}")
-    return value

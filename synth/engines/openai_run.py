@@ -18,7 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
-from mashbill.engine_env import engine_environ
+from mashbill.engine_env import engine_environ, env_number
 from mashbill.errors import SettingsError
 from synth.engines.adaptive import Endpoint
 from synth.engines.batch_run import BatchRun
@@ -87,10 +87,10 @@ class OpenaiRun:
         return cls(
             endpoints=urls,
             keys=tuple(_key(env, url, names[i % len(names)] if names else "") for i, url in enumerate(urls)),
-            concurrency=int(_number(env, "MASHBILL_ENGINE_CONCURRENCY", cls.concurrency, least=1)),
-            timeout=_number(env, "MASHBILL_ENGINE_TIMEOUT", cls.timeout, least=0.001),
-            tries=int(_number(env, "MASHBILL_ENGINE_TRIES", cls.tries, least=1)),
-            patience=_number(env, "MASHBILL_ENGINE_PATIENCE", cls.patience, least=0),
+            concurrency=int(env_number(env, "MASHBILL_ENGINE_CONCURRENCY", cls.concurrency, least=1)),
+            timeout=env_number(env, "MASHBILL_ENGINE_TIMEOUT", cls.timeout, least=0.001),
+            tries=int(env_number(env, "MASHBILL_ENGINE_TRIES", cls.tries, least=1)),
+            patience=env_number(env, "MASHBILL_ENGINE_PATIENCE", cls.patience, least=0),
             batch=BatchRun.from_env(env),
         )
 
@@ -124,19 +124,6 @@ class OpenaiRun:
 
 def _listed(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
-    text = env.get(name, "").strip()
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value < float("inf"):
-        raise SettingsError(f"{name} is {text!r}, wanted a number of at least {least:g}; mend or unset it")
-    return value
 
 
 def _key(env: Mapping[str, str], url: str, name: str) -> Secret | None:
