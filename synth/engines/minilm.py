@@ -32,6 +32,10 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the published ``model.safetensors``: the name `minilm` stands for these weights and no others."""
 DIMENSIONS = 384
 MOST_TOKENS = 256
+LONGEST_WORD = 100
+"""Letters: a longer word is one unknown token to BERT's word pieces, so no word has more tokens than this."""
+OPENING = 16_384
+"""Letters of a long text that are looked at first."""
 BATCH = 64
 """Texts in one pass: past this a CPU core gains nothing and sentences need more memory."""
 
@@ -64,13 +68,26 @@ def _means(tokenizer: Any, model: Any, texts: Sequence[str]) -> NDArray[np.float
     import torch
 
     # An empty text still has its two edge tokens, so no mean is over nothing.
-    tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
+    openings = [opening(tokenizer, text) for text in texts]
+    tokens = tokenizer(openings, padding=True, truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
     with torch.inference_mode():
         hidden = model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         means = (hidden * mask).sum(1) / mask.sum(1)
     array: NDArray[np.float32] = means.numpy()
     return array
+
+
+def opening(tokenizer: Any, text: str) -> str:
+    """So much of a text as decides its first 256 tokens: 50 MB of prose are not cut into words for one page of them."""
+    size = OPENING
+    while size < len(text):
+        tokens = tokenizer(text[:size], add_special_tokens=False, truncation=False, verbose=False).input_ids
+        # The cut changes the tokens of the word it falls into, and of none before.
+        if len(tokens) >= MOST_TOKENS + LONGEST_WORD:
+            return text[:size]
+        size *= 8
+    return text
 
 
 @functools.cache

@@ -97,6 +97,33 @@ class TestMinilm:
         for at, text in enumerate(texts):
             assert np.abs(embedder.embed([text])[0] - among[at]).max() < 1e-5
 
+    @given(
+        st.lists(
+            st.sampled_from(["salt ", "e\u0301", "market", "\u5e02", "a,", "  ", "\n", "q" * 60, "\u0301"]), min_size=1
+        ).map(lambda pieces: "".join(piece * 40 for piece in pieces))
+    )
+    def test_the_opening_of_a_long_text_has_its_first_tokens(self, text: str) -> None:
+        from synth.engines import minilm
+
+        tokenizer, _ = minilm._loaded()
+
+        def first(of: str) -> list[int]:
+            ids: list[int] = tokenizer(of, add_special_tokens=False, verbose=False).input_ids
+            return ids[:8]
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(minilm, "OPENING", 70)
+            patched.setattr(minilm, "MOST_TOKENS", 8)
+            assert first(minilm.opening(tokenizer, text)) == first(text)
+
+    def test_of_a_long_text_a_page_is_looked_at(self) -> None:
+        from synth.engines import minilm
+
+        tokenizer, _ = minilm._loaded()
+        assert len(minilm.opening(tokenizer, "The guild sold salt. " * 10_000)) == minilm.OPENING
+        long = "q" * 200_000  # one word, one token: all of it may decide
+        assert minilm.opening(tokenizer, long) == long
+
     def test_other_weights_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from mashbill.errors import SettingsError
         from synth.engines import minilm
