@@ -165,6 +165,9 @@ def run(
 def replay(
     bill: BillPath,
     offline: Annotated[bool, typer.Option("--offline", help="Said for clearness: a replay never asks a model.")] = True,
+    date: Annotated[
+        str, typer.Option(help="A dated release, of `mashbill refresh`: 2026-12-01, or 2026-12-01.2 for its second.")
+    ] = "",
     root: Root = None,
 ) -> None:
     """Make a release once more from the ledger alone, and compare it with the one that stands."""
@@ -172,7 +175,7 @@ def replay(
     from mashbill.progress import Silent
 
     del offline
-    typer.echo(rebuilt(bill, settings_of(root), Silent()))
+    typer.echo(rebuilt(bill, settings_of(root), Silent(), date))
 
 
 @app.command()

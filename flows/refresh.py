@@ -122,7 +122,7 @@ class Refresh:
         streams = {name: await self.kitchen.stream(name) for name in self.bill.released}
         self.kitchen.check()
         self._refuse_unanswered(streams)
-        plan = self._plan()
+        plan = self.plan()
         standing = last_of(self.root, self.bill.name) if self.full else None
         if standing and not standing.refreshed.before and standing.manifest.fingerprint == plan.fingerprint(streams):
             return standing.folder
@@ -145,7 +145,8 @@ class Refresh:
                 "takes the same documents, and replies that were paid for are in the ledger"
             )
 
-    def _plan(self) -> DatedPlan:
+    def plan(self) -> DatedPlan:
+        """What is about to be published."""
         numbers = [number for (date, number), _ in dated_folders(self.root, self.bill.name) if date == self.date]
         return DatedPlan(
             release=plan_of(self.bill),
@@ -155,7 +156,7 @@ class Refresh:
             number=max(numbers, default=0) + 1,
             series=self.series,
             sources={look.name: look.news(self.taken[look.name].manifest.counts.kept) for look in self.looks},
-            sections=_sections(self.bill),
+            sections=sections_of(self.bill),
             files=[row for look in self.looks for row in look.rows()],
             records=[row for name, stored in self.taken.items() for row in taken_rows(name, stored)],
             splits=self.seen.splits,
@@ -174,7 +175,7 @@ class Refresh:
         return "\n".join([released_line(folder), *news, *gone_and_moved(self.looks)])
 
 
-def _sections(bill: Bill) -> dict[str, str]:
+def sections_of(bill: Bill) -> dict[str, str]:
     """A digest of each section that shapes the rows: by its values, so that a comment changes nothing."""
     found = {name: bill.whole.value[name] for name in SHAPING if name in bill.whole}
     return {name: fingerprint(json.dumps(value, sort_keys=True, default=str)) for name, value in found.items()}

@@ -101,11 +101,17 @@ def _state(seen: SeenSource, read: set[str], file: str, digest: str) -> str:
 
 
 async def unseen(
-    look: Look, source: Source[Any], root: Path, seen: SeenSource, before: str, runtime: Runtime
+    look: Look,
+    source: Source[Any],
+    root: Path,
+    seen: SeenSource,
+    before: str,
+    runtime: Runtime,
+    only: Sequence[str] | None = None,
 ) -> Stored:
-    """The records of a source that the series has not taken."""
+    """The records of a source that the series has not taken; of the first release all, or those of the files `only`."""
     if not before:
-        return await asyncio.to_thread(ingest, source, root, runtime)
+        return await asyncio.to_thread(ingest, source, root, runtime, only, as_whole=True)
     stored = await asyncio.to_thread(ingest, source, root, runtime, only=frozenset(look.to_read))
     step = Unseen(source=look.name, before=before, kind=source.writes, seen=seen)
     return await execute(step, stored, runtime, ALL_MAY_GO)

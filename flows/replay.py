@@ -22,8 +22,10 @@ from mashbill.settings import Settings
 from mashbill.store import MANIFEST, file_digest
 
 
-def replay(bill: Path, settings: Settings, progress: Progress) -> str:
+def replay(bill: Path, settings: Settings, progress: Progress, date: str = "") -> str:
     """Rebuild the release of a bill without an engine; a line that says it is the same.
+
+    With `date`, its dated release of that day, as `flows.replay_dated` makes it.
 
     Raises:
         LedgerError: when a reply is not there.
@@ -33,20 +35,31 @@ def replay(bill: Path, settings: Settings, progress: Progress) -> str:
         raise StoreError(f"{settings.root}: has no ledger, so there is nothing to rebuild from; run the bill first")
     with tempfile.TemporaryDirectory(prefix=".replay-", dir=settings.root) as aside:
         again = replace(settings, root=Path(aside), replies=settings.ledger)
-        made, name = _rebuilt(bill, settings, again, progress)
+        if date:
+            from flows.replay_dated import rebuilt_of
+
+            stands, made = asyncio.run(rebuilt_of(bill, date, settings, again, progress))
+        else:
+            made, name = _rebuilt(bill, settings, again, progress)
+            stands = _standing(made, settings.root / "releases" / name)
         manifest = ReleaseManifest.read(made)
-        stands = settings.root / "releases" / name / made.name
-        if not stands.is_dir():
-            others = sorted(one.name for one in (settings.root / "releases" / name).glob("*"))
-            raise StoreError(
-                f"{stands}: is not there; the ledger makes release {made.name} of this bill"
-                + (f", and there are {', '.join(others)}: the bill or its inputs changed since" if others else "")
-            )
         found = list(_differences(ReleaseManifest.read(stands), manifest, stands))
     if found:
         raise StoreError(f"{stands}: is not what the ledger makes: {'; '.join(found)}")
     files = len(_shards(manifest))
     return f"{stands}: the same from the ledger alone: {manifest.rows:,} rows in {files} files, bytes alike"
+
+
+def _standing(made: Path, releases: Path) -> Path:
+    """The release that is called as the one made, under the root."""
+    stands = releases / made.name
+    if not stands.is_dir():
+        others = sorted(one.name for one in releases.glob("*"))
+        raise StoreError(
+            f"{stands}: is not there; the ledger makes release {made.name} of this bill"
+            + (f", and there are {', '.join(others)}: the bill or its inputs changed since" if others else "")
+        )
+    return stands
 
 
 def _rebuilt(bill: Path, settings: Settings, again: Settings, progress: Progress) -> tuple[Path, str]:
@@ -79,5 +92,10 @@ def _differences(stands: ReleaseManifest, made: ReleaseManifest, folder: Path) -
         elif file_digest(folder / name) != new[name].sha256:
             changed = "was edited since" if old[name].sha256 == new[name].sha256 else "has other rows"
             yield f"{name} {changed} ({old[name].rows:,} rows stand there, {new[name].rows:,} are made)"
-    if not (set(old) ^ set(new)) and stands != made:
+    if not (set(old) ^ set(new)) and _lasting(stands) != _lasting(made):
         yield "the manifest's counts differ"
+
+
+def _lasting(manifest: ReleaseManifest) -> ReleaseManifest:
+    # What a dated release found in its sources on its day is no part of what is made again.
+    return manifest.model_copy(update={"refreshed": None})

@@ -31,10 +31,13 @@ HARMLESS = frozenset({"empty", "unknown_kind"})
 """Reasons that never stop a run: nothing is lost with an empty piece, and a folder of texts may hold pictures."""
 
 
-def ingest(source: Source[Any], root: Path, runtime: Runtime, only: Collection[str] | None = None) -> Stored:
+def ingest(
+    source: Source[Any], root: Path, runtime: Runtime, only: Collection[str] | None = None, *, as_whole: bool = False
+) -> Stored:
     """The stored records of a source whose files lie under `root`; read again only when a file changed.
 
-    With `only`, no other files are read than those it names, and they may hold no record at all.
+    With `only`, no other files are read than those it names, and they may hold no record at all. `as_whole` takes them
+    for all that there are: files that are skipped are noted, as without `only`.
 
     Raises:
         InputError: for an absent path, a folder with no documents, a file that cannot be read (unless the source
@@ -45,7 +48,8 @@ def ingest(source: Source[Any], root: Path, runtime: Runtime, only: Collection[s
     files = [(path, name) for path, name in files if only is None or name in only]
     contents = {name: digest_of(path) for path, name in files}
     # By name alone: what is in a picture changes nothing, and a film need not be read to know that.
-    skipped = [] if only is not None else [path.relative_to(root).as_posix() for path in source.skipped(root)]
+    noted = only is None or as_whole
+    skipped = [path.relative_to(root).as_posix() for path in source.skipped(root)] if noted else []
     digest = fingerprint((source.name, source.version, step_identity(source), contents, skipped))
     place = runtime.root / source.name / digest
     if Stored.finished(place):

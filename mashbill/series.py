@@ -65,39 +65,55 @@ def dated_folders(root: Path, name: str) -> list[tuple[tuple[str, int], Path]]:
     return sorted(found)
 
 
-def series_of(root: Path, name: str) -> list[Dated]:
+def series_of(root: Path, name: str, until: Dated | None = None) -> list[Dated]:
     """The dated releases since the last that took everything, oldest first, each as it was published.
+
+    With `until`, those that this one was made after, itself not among them.
 
     Raises:
         StoreError: when a file of one was edited, added or removed, or one is gone: what differs, and what to do.
     """
     folders = [folder for _, folder in dated_folders(root, name)]
     series = list[Dated]()
+    if until is not None:
+        series = [until]
+        folders = folders[: folders.index(until.folder)] if _goes_back(until, series, root) else []
     while folders:
         folder = folders.pop()
         _refuse_edited(folder, series)
         release = _open(folder)
-        if series and series[0].refreshed.before != folder.name:
-            raise StoreError(
-                f"{folder}: is none of the series: {series[0].name} was made after "
-                f"{series[0].refreshed.before or 'none'}; move it away, or begin a new series with `mashbill refresh "
-                "--full`"
-            )
-        if series and series[0].refreshed.before_seal != release.refreshed.seal:
-            raise StoreError(
-                f"{folder}: is not the release that {series[0].name} was made after, but another of the same name; "
-                f"put back the one that was published, or {_again([one.name for one in series])}"
-            )
+        _refuse_another(release, series)
         series.insert(0, release)
-        if not release.refreshed.before:
-            return series
-        before = root / "releases" / release.refreshed.before
-        if not before.is_dir():
-            raise StoreError(
-                f"{before}: is gone, and {release.name} was made after it; put it back, or "
-                f"{_again([one.name for one in series])}"
-            )
-    return series
+        if not _goes_back(release, series, root):
+            break
+    return [one for one in series if one is not until]
+
+
+def _refuse_another(release: Dated, series: Sequence[Dated]) -> None:
+    if series and series[0].refreshed.before != release.name:
+        raise StoreError(
+            f"{release.folder}: is none of the series: {series[0].name} was made after "
+            f"{series[0].refreshed.before or 'none'}; move it away, or begin a new series with `mashbill refresh "
+            "--full`"
+        )
+    if series and series[0].refreshed.before_seal != release.refreshed.seal:
+        raise StoreError(
+            f"{release.folder}: is not the release that {series[0].name} was made after, but another of the same name; "
+            f"put back the one that was published, or {_again([one.name for one in series])}"
+        )
+
+
+def _goes_back(release: Dated, series: Sequence[Dated], root: Path) -> bool:
+    """Whether a release was made after another, which must be there."""
+    if not release.refreshed.before:
+        return False
+    before = root / "releases" / release.refreshed.before
+    if not before.is_dir():
+        raise StoreError(
+            f"{before}: is gone, and {release.name} was made after it; put it back, or "
+            f"{_again([one.name for one in series])}"
+        )
+    return True
 
 
 def _refuse_edited(folder: Path, after: Sequence[Dated]) -> None:
@@ -147,6 +163,19 @@ def _open(folder: Path) -> Dated:
     if manifest.refreshed is None:
         raise StoreError(f"{folder}: is no dated release")
     return Dated(folder, manifest)
+
+
+def dated_release(root: Path, name: str, date: str) -> Dated:
+    """The release of a date, given as ``2026-12-01``, or ``2026-12-01.2`` for the second of it.
+
+    Raises:
+        StoreError: when there is none, with those that there are.
+    """
+    folder = root / "releases" / f"{name}@{date}"
+    if not folder.is_dir():
+        there = ", ".join(one.name for _, one in dated_folders(root, name))
+        raise StoreError(f"{folder}: is not there; dated releases of {name}: {there or 'none'}")
+    return _open(folder)
 
 
 def last_of(root: Path, name: str) -> Dated | None:
