@@ -36,13 +36,15 @@ import aiohttp
 from benchmarks import peer_server
 from mashbill.ask import Answer
 from mashbill.asker import Asker
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.engine import Request, Sampling, user
 from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Reject, to_table
 from mashbill.runtime import Runtime, spare_collector
 from mashbill.step import Generator, Prompt
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 from synth.engines.openai import Openai
 from synth.engines.openai_run import OpenaiRun
 

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from benchmarks.benefit_report import chart, curve_table, table, verdict
 from benchmarks.benefit_run import MAIN_ARMS, Arm, ArmResult, Prepared, prepare, train
-from mashbill.store import write_bytes, write_json
+from mashbill.disk import write_bytes, write_json
 
 DEDUP_ARMS = tuple(f"entigraph_dedup_{threshold}" for threshold in ("0.2", "0.1", "0.05"))
 """At the default of `MinhashDedup` within a document, 0.9, none of these texts goes; at 0.3 it is 0.1 % of them."""

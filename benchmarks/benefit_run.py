@@ -20,13 +20,15 @@ from transformers import PreTrainedTokenizerFast
 from benchmarks.benefit_corpus import WORDINGS, Person, Teacher, World, question
 from filters.minhash_dedup import MinhashDedup
 from mashbill.asker import Asker
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.engine import ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Record, Reject, to_table
 from mashbill.runtime import Runtime
 from mashbill.step import Step
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 from synth.generators.entigraph import Entigraph
 from synth.generators.rephrase import Rephrase
 from train.batches import PlanReader

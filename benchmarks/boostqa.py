@@ -29,7 +29,7 @@ from pathlib import Path
 from benchmarks.benefit_report import Interval
 from benchmarks.boostqa_run import CHANGES, Arm, ArmResult, run
 from flows.heat_map import Panel, draw_heat_maps
-from mashbill.store import write_bytes, write_json
+from mashbill.disk import write_bytes, write_json
 
 ROWS, TOKENS, BASE_TOKENS = 300, 50_000, 195_000
 QUICK_ROWS, QUICK_TOKENS, QUICK_BASE = 45, 4_000, 4_000

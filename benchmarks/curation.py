@@ -35,10 +35,10 @@ from filters.minhash_dedup import MinhashDedup
 from filters.minhash_signature import hash32, signatures
 from filters.refusals import Refusals
 from filters.shingles import comparable, shingles
+from mashbill.disk import write_json
 from mashbill.filter_stack import apply_filters
 from mashbill.records import Document, to_table
 from mashbill.step import DatasetStep, Filter
-from mashbill.store import write_json
 
 FILTERS: tuple[Filter[Any], ...] = (
     Length(min_words=20),

@@ -25,9 +25,9 @@ from benchmarks.passages import passages
 from filters.compared_words import compared_words
 from filters.decontaminate import Decontaminate
 from filters.removal import frame_of
+from mashbill.disk import write_json
 from mashbill.records import Document, to_table
 from mashbill.step import PartOutput
-from mashbill.store import write_json
 
 PART = 1000
 SIZE = 13

@@ -35,8 +35,8 @@ from filters.minhash_dedup import MinhashDedup
 from filters.near_duplicates import MEGABYTE
 from filters.shingles import shingles
 from filters.spool import Spool
+from mashbill.disk import write_json
 from mashbill.records import Document
-from mashbill.store import write_json
 
 PEERS = ("gaoya", "datasketch", "rensa", "text_dedup")
 STEP = MinhashDedup()

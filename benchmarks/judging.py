@@ -31,13 +31,15 @@ from filters.proxy_judge import ProxyJudge
 from filters.rubric_file import yes_no
 from mashbill.ask import Ask
 from mashbill.asker import Asker
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.engine import Engine, Request, ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.proxy import Judged, fit_proxy
 from mashbill.records import Document, Reject, to_table
 from mashbill.runtime import Runtime
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 
 PART = 1000
 LICENCE = re.compile(r"\b(licen[cs]e|copyright|warrant)", re.IGNORECASE)

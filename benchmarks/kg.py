@@ -37,7 +37,7 @@ from kg.load_graph import load_graph
 from kg.load_rows import Columns
 from kg.sample import PathSampler
 from kg.to_networkx import to_networkx
-from mashbill.store import write_json
+from mashbill.disk import write_json
 
 if TYPE_CHECKING:
     import networkx as nx

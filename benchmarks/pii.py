@@ -24,7 +24,7 @@ import polars as pl
 from benchmarks.passages import passages
 from filters.pii_found import found_in
 from filters.pii_kinds import KINDS, Span, spans_in
-from mashbill.store import write_json
+from mashbill.disk import write_json
 
 GOLD = Path(__file__).with_name("pii_gold.txt")
 LETTERS = {"": string.ascii_letters + string.digits, "U": string.ascii_uppercase + "234567", "H": "0123456789abcdef"}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kg.plausibility import Fit
-from mashbill.store import write_json
+from mashbill.disk import write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

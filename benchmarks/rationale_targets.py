@@ -30,7 +30,7 @@ from typing import get_args
 
 from benchmarks.benefit_report import Interval
 from benchmarks.rationale_run import Arm, ArmResult, run
-from mashbill.store import write_bytes, write_json
+from mashbill.disk import write_bytes, write_json
 from train.supervision import Target
 
 QUESTIONS, HELD_OUT = 20_000, 300

@@ -27,8 +27,8 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from mashbill.disk import write_bytes
 from mashbill.fingerprint import seed_of
-from mashbill.store import write_bytes
 
 MOST = 99
 _SIGNS = {"add": "+", "take": "-", "times": "*"}

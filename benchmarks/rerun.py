@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mashbill.store import write_json
+from mashbill.disk import write_json
 from tests.flows.fake_kitchen import Project, project
 
 BOUND = 2.0

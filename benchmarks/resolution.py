@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from kg.resolve_candidates import candidate_pairs
+from mashbill.disk import write_json
 from mashbill.embedding import load_embedder
-from mashbill.store import write_json
 
 SYLLABLES = ("ka", "to", "ren", "mi", "ves", "lo", "dra", "quen", "tal", "ber", "ost", "in", "mar", "fel", "gru", "sha")
 LEAST = 0.6

@@ -38,10 +38,10 @@ from filters.gopher_repetition import GopherRepetition
 from filters.length import Length
 from filters.questions import C4Lines, Quality, Repetition
 from filters.reading import read_texts
+from mashbill.disk import write_json
 from mashbill.filter_stack import apply_filters
 from mashbill.records import Document, to_table
 from mashbill.step import Filter
-from mashbill.store import write_json
 
 STACK: tuple[Filter[Any], ...] = (GopherQuality(), GopherRepetition(), Fineweb(), C4())
 STACKS: dict[str, tuple[Filter[Any], ...]] = {

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from benchmarks.benefit_report import Interval
 from benchmarks.tcia_run import ARMS, Arm, ArmResult, run
-from mashbill.store import write_bytes, write_json
+from mashbill.disk import write_bytes, write_json
 
 INSTRUCTIONS, EACH, TOKENS, QUESTIONS = 400, 12, 600_000, 100
 

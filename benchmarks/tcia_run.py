@@ -33,6 +33,7 @@ from benchmarks.tcia_task import (
     task_tokenizer,
 )
 from mashbill.asker import Asker
+from mashbill.disk import write_bytes
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.execute import execute
 from mashbill.fingerprint import seed_of
@@ -40,7 +41,7 @@ from mashbill.ledger import Ledger
 from mashbill.records import Constraint, Instruction, Operation, from_table
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.step import Step
-from mashbill.store import Stored, write_bytes
+from mashbill.store import Stored
 from synth.generators.best_response import BestResponse
 from synth.generators.evolve_instruction import EvolveInstruction
 from synth.generators.fixed_instruction import FixedInstruction

@@ -25,11 +25,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.embedding import load_embedder, unit_rows
 from mashbill.execute import execute
 from mashbill.records import Constraint, DatabaseTask, Instruction, Reject, to_table
 from mashbill.runtime import Runtime
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 from synth.constraint_search import Plan, search
 from synth.generators.instruction_database import InstructionDatabase
 from synth.half_vectors import packed, rounded

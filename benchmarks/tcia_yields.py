@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.asker import Asker
+from mashbill.disk import write_json
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ingest import ingest
@@ -24,7 +25,7 @@ from mashbill.ledger import Ledger
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.sources.read_instructions import ReadInstructions
 from mashbill.step import Step
-from mashbill.store import Stored, write_json
+from mashbill.store import Stored
 from mashbill.words import words
 from synth.entities import FUNCTION_WORDS
 from synth.generators.constraint_search import ConstraintSearch

@@ -26,6 +26,7 @@ from filters.answer_matches import AnswerMatches
 from filters.trace_arithmetic import TraceArithmetic
 from filters.trace_form import TraceForm
 from filters.trace_leaks import TraceLeaks
+from mashbill.disk import write_json
 from mashbill.filter_stack import apply_filters
 from mashbill.fingerprint import seed_of
 from mashbill.matching.arithmetic import Refused, evaluate
@@ -33,7 +34,6 @@ from mashbill.matching.equations import equations
 from mashbill.records import QA, Made, Rationale, to_table
 from mashbill.sources.read_qa import ReadQa
 from mashbill.step import Filter
-from mashbill.store import write_json
 from train.intervals import wilson
 
 RATES = {

@@ -32,10 +32,10 @@ from filters.hashing import Hashes
 from filters.near_rows import read_part, sorted_sets
 from filters.spool import Spool
 from filters.text_buffer import Ints
+from mashbill.disk import file_digest, replacing, write_json, write_parquet
 from mashbill.errors import BillError, InputError
 from mashbill.records import Record
 from mashbill.step import Parts
-from mashbill.store import file_digest, replacing, write_json, write_parquet
 
 if TYPE_CHECKING:
     from filters.minhash_dedup import MinhashDedup

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from filters.compared_text import kind_of_parts
 from filters.minhash_signature import Signatures, signatures
 from filters.near_rows import read_shingles
+from mashbill.disk import replacing
 from mashbill.step import Parts
-from mashbill.store import replacing
 
 if TYPE_CHECKING:
     from filters.minhash_dedup import MinhashDedup

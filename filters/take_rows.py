@@ -24,11 +24,12 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from filters.rewrite import kind_of
+from mashbill.disk import file_digest, write_json
 from mashbill.errors import InputError
 from mashbill.fingerprint import content_id
 from mashbill.records import Record
 from mashbill.step import DatasetStep, PartOutput, Parts, reject_table
-from mashbill.store import Stored, file_digest, write_json
+from mashbill.store import Stored
 
 NOT_TAKEN = "not_taken"
 

@@ -25,7 +25,7 @@ from mashbill.take_first import SHORT, TakeFirst
 
 if TYPE_CHECKING:
     from flows.kitchen import Kitchen
-    from mashbill.release import ReleaseManifest
+    from mashbill.release_manifest import ReleaseManifest
 
 PROBE = 16
 """Records of the first draw: enough to tell a yield of a half from one of a tenth, few enough to cost little."""

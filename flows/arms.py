@@ -30,10 +30,11 @@ from flows.training_section import (
     read_training,
 )
 from flows.written_arms import Beside, beside, beside_identity, resolved
+from mashbill.disk import file_digest
 from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
-from mashbill.release import ReleaseManifest, opened_shard
-from mashbill.store import MANIFEST, Stored, file_digest
+from mashbill.release_manifest import ReleaseManifest, opened_shard
+from mashbill.store import MANIFEST, Stored
 from train.curriculum import Values
 from train.example_tokens import Rejected, Room, example_tables
 from train.examples import COLUMNS

@@ -31,7 +31,7 @@ from flows.costs import step_costs
 from flows.kitchen import Kitchen, released_line
 from flows.report import READABLE, REPORT
 from mashbill.prices import PriceTable
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.store import MANIFEST
 
 EVERY = 2.0

@@ -20,7 +20,7 @@ from mashbill.ledger import Ledger
 from mashbill.limits import Limits
 from mashbill.partial import PARTIAL
 from mashbill.prices import PriceTable
-from mashbill.release import ReleaseManifest, StepCounts
+from mashbill.release_manifest import ReleaseManifest, StepCounts
 from mashbill.settings import Settings
 from mashbill.spending import Account, Spent, kept_account
 

@@ -53,7 +53,7 @@ def costs(
     from flows.costs import render_costs
     from flows.stored import the_thing
     from mashbill.prices import PriceTable
-    from mashbill.release import ReleaseManifest
+    from mashbill.release_manifest import ReleaseManifest
     from mashbill.settings import Settings
 
     settings = Settings.load()

@@ -23,9 +23,9 @@ from mashbill.costs import (
     step_costs,
     step_rows,
 )
+from mashbill.disk import write_bytes, write_json
 from mashbill.prices import PriceTable
-from mashbill.release import ReleaseManifest
-from mashbill.store import write_bytes, write_json
+from mashbill.release_manifest import ReleaseManifest
 
 __all__ = ["SourceCost", "StepCost", "cost_json", "cost_lines", "source_costs", "step_costs", "write_costs"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from mashbill.card import table
-from mashbill.release import ReleaseManifest, StreamCounts
+from mashbill.release_manifest import ReleaseManifest, StreamCounts
 
 HEAD = "## The dataset"
 """Where the section begins in a report."""

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from flows.stored import Thing
 from mashbill.errors import StoreError
 from mashbill.records import RECORD_TYPES, Record
-from mashbill.release import ReleaseManifest, opened_shard, way_of
+from mashbill.release import way_of
+from mashbill.release_manifest import ReleaseManifest, opened_shard
 from mashbill.store import Stored
 
 REJECTED = {"id": pl.String, "reason": pl.String, "step": pl.String}

@@ -21,7 +21,7 @@ from flows.synthesize import synthesize
 from flows.train import train
 from mashbill.errors import Interrupted
 from mashbill.progress import Progress
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 
 

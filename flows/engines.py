@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.budget import account_name
-from mashbill.asker import Asker, Usage
+from mashbill.asker import Asker
 from mashbill.bill import Bill
 from mashbill.budget import Budget
 from mashbill.engine import Engine, records_wanted
@@ -19,6 +19,7 @@ from mashbill.progress import Progress
 from mashbill.runtime import Runtime
 from mashbill.settings import Settings
 from mashbill.step import Step
+from mashbill.usage import Usage
 
 
 @dataclass

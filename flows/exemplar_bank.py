@@ -13,7 +13,7 @@ from flows.stored import Thing
 from mashbill.errors import StoreError
 from mashbill.exemplars import counted, grown, read_bank, steps_counted, write_bank
 from mashbill.records import Rationale, from_table, schema_of
-from mashbill.release import ReleaseManifest, opened_shard
+from mashbill.release_manifest import ReleaseManifest, opened_shard
 from mashbill.store import Stored
 from synth.rationale_bank import exemplars_of
 

@@ -21,7 +21,8 @@ from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from mashbill.step import Step, hint_of
+from mashbill.held_step import hint_of
+from mashbill.step import Step
 
 Schema = dict[str, Any]
 

@@ -49,7 +49,7 @@ def check(
     """Ask a judge about a gold set: agreement (kappa), and how position and length sway it."""
     from flows.cli import settings_of
     from flows.judge_check import check_bill_judge, render_check
-    from mashbill.store import write_json
+    from mashbill.disk import write_json
 
     found = check_bill_judge(bill, settings_of(root), role=role, rubric=rubric, folder=folder, gold=gold, pairs=pairs)
     typer.echo(render_check(found))

@@ -29,7 +29,8 @@ from mashbill.ledger import Ledger
 from mashbill.partial import lacking_of
 from mashbill.prices import PriceTable
 from mashbill.progress import Progress
-from mashbill.release import ReleaseManifest, ReleasePlan, publish
+from mashbill.release import ReleasePlan, publish
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.row_size import BYTES, Measure
 from mashbill.runtime import Runtime
 from mashbill.settings import Settings
@@ -248,7 +249,7 @@ def synthesis_steps(stream: Stream) -> int:
 def publish_with_card(plan: ReleasePlan, streams: dict[str, Stored], root: Path, measure: Measure = BYTES) -> Path:
     """Publish, and write the card when there is none: a later measurement rewrites it."""
     from mashbill.card import render_card
-    from mashbill.store import write_bytes
+    from mashbill.disk import write_bytes
 
     folder = publish(plan, streams, root, measure)
     if not (folder / "README.md").is_file():

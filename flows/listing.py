@@ -128,7 +128,7 @@ def _releases(things: list[Thing]) -> Table:
 def _release(one: Thing) -> list[str]:
     from pydantic import ValidationError
 
-    from mashbill.release import ReleaseManifest
+    from mashbill.release_manifest import ReleaseManifest
 
     if not one.finished:
         return ["unfinished", "", "", ""]

@@ -19,10 +19,11 @@ from rich.text import Text
 
 from flows.stored import Thing, find_thing_or_row, the_thing
 from flows.terminal import console, date, excerpt, grid, number, plain, short, size, some
+from mashbill.counts import Counts
 from mashbill.errors import StoreError
 from mashbill.lineage import Place, find_rows
-from mashbill.release import ReleaseManifest, StreamCounts, opened_shard
-from mashbill.store import Counts, Manifest, Stored
+from mashbill.release_manifest import ReleaseManifest, StreamCounts, opened_shard
+from mashbill.store import Manifest, Stored
 
 TEXT_FIELDS = ("text", "question", "prompt", "rationale", "evidence")
 """Columns shown as running text; the others are shown by name."""

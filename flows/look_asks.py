@@ -27,13 +27,14 @@ from flows.retry_change import state_named
 from flows.stored import Thing, find_thing, releases, steps, the_thing
 from flows.terminal import console, excerpt, grid, number, plain, short, some
 from mashbill.ask_state import ASKED_AGAIN, AskState, by_state
+from mashbill.counts import Counts
 from mashbill.errors import StoreError
 from mashbill.ledger import Ledger
 from mashbill.ledger_states import Ended
 from mashbill.partial import PARTIAL
 from mashbill.settings import Settings
 from mashbill.step_run import counts_in
-from mashbill.store import Counts, Stored
+from mashbill.store import Stored
 
 SHOWN = 10
 
@@ -110,7 +111,7 @@ def _steps_of_bill(path: Path, known: list[Thing], root: Path) -> list[Thing]:
 
 
 def _steps_of(release: Thing, root: Path) -> list[Thing]:
-    from mashbill.release import ReleaseManifest
+    from mashbill.release_manifest import ReleaseManifest
 
     streams = ReleaseManifest.read(release.path).streams.values()
     wanted = {(one.step, one.fingerprint) for stream in streams for one in stream.steps}

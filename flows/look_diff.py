@@ -25,9 +25,9 @@ from flows.diff_side import Side, ids_of
 from flows.diff_why import why_absent
 from flows.stored import the_thing
 from flows.terminal import console, excerpt, grid, number, short, some
+from mashbill.disk import write_parquet
 from mashbill.errors import SettingsError
 from mashbill.records import schema_of
-from mashbill.store import write_parquet
 
 ROW = {"what": pl.String, "a": pl.String, "b": pl.String, "why": pl.String}
 """One difference: ``removed``, ``added``, ``changed`` or ``judged anew``, the ids in A and B, and why."""

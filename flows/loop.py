@@ -23,8 +23,8 @@ from flows.kitchen import Kitchen, Outcome
 from flows.loop_report import CHOICE, write_loop_report
 from flows.loop_rounds import Rounds, Stage, at_once
 from flows.loop_section import read_loop
+from mashbill.disk import write_json
 from mashbill.errors import BillError
-from mashbill.store import write_json
 
 
 async def run_loop(kitchen: Kitchen, stage: Stage = at_once) -> Outcome:

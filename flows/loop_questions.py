@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mashbill.disk import file_digest, write_bytes
 from mashbill.errors import BillError, InputError, StoreError
 from mashbill.groups import Grouping
 from mashbill.records import QA, Verdict, from_rows, join_texts, to_row
 from mashbill.step import BadInput, Source
-from mashbill.store import file_digest, write_bytes
 from mashbill.weakness import Answered, confident_errors
 from train.questions import Question, read_questions
 

@@ -21,11 +21,11 @@ from flows.loop_rounds import Rounds
 from flows.loop_section import Loop
 from flows.loop_student import asked
 from mashbill.card import table
+from mashbill.disk import file_digest, write_bytes, write_json
 from mashbill.fingerprint import fingerprint
 from mashbill.intervals import Interval, wilson
 from mashbill.records import schema_of
-from mashbill.release import ReleaseManifest
-from mashbill.store import file_digest, write_bytes, write_json
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.weakness import group_scores
 from train.questions import read_questions
 

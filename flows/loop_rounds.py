@@ -21,9 +21,11 @@ from flows.loop_round import Round, worths
 from flows.loop_section import EARLIER, MADE, Loop
 from flows.loop_student import Trained, base_student, tokens_of, train_on, validated
 from mashbill.bandit import Belief, learned, shares
+from mashbill.disk import write_json
 from mashbill.fingerprint import fingerprint, seed_of
-from mashbill.release import ReleaseManifest, ReleasePlan
-from mashbill.store import Stored, write_json
+from mashbill.release import ReleasePlan
+from mashbill.release_manifest import ReleaseManifest
+from mashbill.store import Stored
 from mashbill.weakness import GroupScore, group_scores
 from train.identity import student_identity
 

@@ -26,10 +26,11 @@ from flows.kitchen import Kitchen
 from flows.loop_questions import Validated
 from flows.loop_section import EARLIER, MADE, Loop
 from flows.training_section import read_hardware
+from mashbill.disk import file_digest
 from mashbill.fingerprint import fingerprint
 from mashbill.join import join
 from mashbill.runtime import Runtime
-from mashbill.store import MANIFEST, Stored, file_digest
+from mashbill.store import MANIFEST, Stored
 from mashbill.weakness import Answered
 from train.example_tokens import Rejected, Room, example_tables
 from train.identity import checkpoint_dir, student_identity, template_identity

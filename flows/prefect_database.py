@@ -17,9 +17,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from mashbill.disk import replacing
 from mashbill.embedded import cache_dir
 from mashbill.errors import StoreError
-from mashbill.store import replacing
 
 logger = logging.getLogger(__name__)
 

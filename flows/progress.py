@@ -20,8 +20,9 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from flows.terminal import console, number, some
-from mashbill.asker import Usage
-from mashbill.store import Counts, Stored
+from mashbill.counts import Counts
+from mashbill.store import Stored
+from mashbill.usage import Usage
 
 REASONS = 3
 """Reject reasons named on a finished line; `mashbill rejects` shows all."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mashbill.records import RECORD_TYPES, schema_of
-from mashbill.release import ReleaseManifest, Shard, opened_shard
+from mashbill.release_manifest import ReleaseManifest, Shard, opened_shard
 
 
 @dataclass(frozen=True)

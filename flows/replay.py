@@ -14,12 +14,13 @@ from pathlib import Path
 
 from flows.budget import partial_lines
 from flows.run_bill import kitchen_for
+from mashbill.disk import file_digest
 from mashbill.errors import NotKept, StoreError
 from mashbill.progress import Progress
 from mashbill.read_bill import read_bill
-from mashbill.release import ReleaseManifest, Shard
+from mashbill.release_manifest import ReleaseManifest, Shard
 from mashbill.settings import Settings
-from mashbill.store import MANIFEST, file_digest
+from mashbill.store import MANIFEST
 
 
 def replay(bill: Path, settings: Settings, progress: Progress, date: str = "") -> str:

@@ -20,8 +20,8 @@ from flows.signal_report import signal_json, signal_section
 from flows.training_section import BASE
 from flows.written_report import RELIABILITY, beside_json, beside_section, reliability_chart
 from mashbill.card import render_card, table
-from mashbill.release import ReleaseManifest
-from mashbill.store import write_bytes, write_json
+from mashbill.disk import write_bytes, write_json
+from mashbill.release_manifest import ReleaseManifest
 from train.model_card import CARD, NOT_EVALUATED, TrainedOn, model_card
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _chart(path: Path, evaluations: Mapping[str, EvalResult]) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         return
-    from mashbill.store import replacing
+    from mashbill.disk import replacing
 
     figure = Figure(figsize=(1.4 + 1.1 * len(evaluations), 3.2), layout="constrained")
     axes = figure.add_subplot()

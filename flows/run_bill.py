@@ -29,7 +29,7 @@ from mashbill.errors import Interrupted, UserError
 from mashbill.ledger import Ledger
 from mashbill.progress import Progress, Together
 from mashbill.read_bill import read_bill
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.run_id import new_run_id
 from mashbill.runtime import spare_collector
 from mashbill.settings import Settings

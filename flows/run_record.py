@@ -23,10 +23,10 @@ from typing import Any
 
 from flows.one_run import try_lock
 from flows.run_log import FOLDER
+from mashbill.disk import lives
 from mashbill.errors import StoreError
 from mashbill.run_id import is_run_id
 from mashbill.settings import Settings
-from mashbill.store import lives
 
 
 @dataclass(kw_only=True)

@@ -20,9 +20,10 @@ from flows.one_run import try_lock
 from flows.run_log import FOLDER, scrubbed
 from flows.run_record import Run, StepNow
 from mashbill import logs
-from mashbill.asker import Usage
+from mashbill.counts import Counts
 from mashbill.errors import Interrupted, MashbillError, StoreError
-from mashbill.store import Counts, Stored
+from mashbill.store import Stored
+from mashbill.usage import Usage
 
 EVERY = 1.0
 """Seconds between two writings: a watcher reads no faster."""

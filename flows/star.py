@@ -33,13 +33,14 @@ from flows.star_section import Star, read_star
 from flows.student_engine import StudentEngine
 from flows.training_section import read_hardware
 from mashbill.card import table
+from mashbill.disk import file_digest, write_bytes, write_json
 from mashbill.engine import Engine
 from mashbill.errors import BillError
 from mashbill.execute import execute
 from mashbill.fingerprint import fingerprint
 from mashbill.records import QA, Rationale, from_table
 from mashbill.runtime import RejectPolicy
-from mashbill.store import Stored, file_digest, write_bytes, write_json
+from mashbill.store import Stored
 from train.example_tokens import Rejected, Room, example_tables
 from train.examples import Asked, asked
 from train.identity import checkpoint_dir, student_identity

@@ -17,11 +17,12 @@ from typing import Any
 
 from flows.stored import the_thing
 from mashbill.card import table
+from mashbill.disk import write_bytes, write_json
 from mashbill.embedding import load_embedder
 from mashbill.errors import InputError, StoreError
 from mashbill.records import Instruction, from_table
-from mashbill.release import ReleaseManifest
-from mashbill.store import Stored, write_bytes, write_json
+from mashbill.release_manifest import ReleaseManifest
+from mashbill.store import Stored
 from synth.hop_measures import Centres, HopMeasure, centres_of, measure
 
 PAIRED = ("pair_contexts", "best_response", "tcia")
@@ -223,7 +224,7 @@ def chart(path: Path, measured: Sequence[HopMeasure]) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         return
-    from mashbill.store import replacing
+    from mashbill.disk import replacing
 
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -18,7 +18,7 @@ from flows.teaching import said_of, scorer_of
 from mashbill.errors import BillError, StoreError
 from mashbill.progress import Progress
 from mashbill.records import Document
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from mashbill.store import Stored
 from train.distill_spec import Distill, TeacherSpec

@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING, Any
 
 from mashbill import logs
 from mashbill.ask_state import WITHOUT_REPLY, AskState
-from mashbill.asker import Usage
+from mashbill.counts import Counts
 from mashbill.engine import Reply
 from mashbill.errors import SettingsError
-from mashbill.store import Counts, Stored
+from mashbill.store import Stored
+from mashbill.usage import Usage
 
 if TYPE_CHECKING:
     from flows.run_record import Run

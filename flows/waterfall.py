@@ -18,7 +18,7 @@ from rich.text import Text
 
 from flows.stored import the_thing
 from flows.terminal import console, grid, number
-from mashbill.release import ReleaseManifest, StreamCounts
+from mashbill.release_manifest import ReleaseManifest, StreamCounts
 
 BAR = 36
 """Characters of the longest bar."""

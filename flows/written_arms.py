@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 from flows.kitchen import Kitchen
 from flows.training_section import BASE, Evaluation, read_hardware, read_student
 from flows.writing_section import Writing, check_apart
+from mashbill.disk import file_digest, write_bytes
 from mashbill.errors import BillError, InputError
 from mashbill.fingerprint import fingerprint
 from mashbill.records import schema_of
-from mashbill.store import Stored, file_digest, write_bytes
+from mashbill.store import Stored
 from train.fidelity import Fidelity, fidelity
 from train.identity import student_identity, template_identity
 from train.predictions import Predictions, of_marked, of_rationales, of_written, read_predictions

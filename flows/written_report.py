@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mashbill.card import table
-from mashbill.store import replacing
+from mashbill.disk import replacing
 
 if TYPE_CHECKING:
     from flows.written_arms import Beside

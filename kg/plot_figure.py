@@ -15,8 +15,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mashbill.disk import write_bytes
 from mashbill.errors import SettingsError
-from mashbill.store import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -31,9 +31,10 @@ from kg.load_columns import stripped
 from kg.load_graph import TYPED, graph_of_tables, load_stated
 from kg.load_parquet import as_text
 from kg.load_rows import Columns
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.errors import InputError, StoreError
 from mashbill.records import Triple, join_texts
-from mashbill.store import MANIFEST, Stored, file_digest, write_json, write_parquet
+from mashbill.store import MANIFEST, Stored
 
 TABLES = ("nodes", "relations", "edges", "evidence")
 _EVIDENCE = pa.schema(

@@ -23,13 +23,14 @@ from pydantic import BaseModel
 
 from mashbill import logs
 from mashbill.ask_state import ENDINGS, AskState, state_of_ending, state_of_text
-from mashbill.asker import Asker, Usage
+from mashbill.asker import Asker
 from mashbill.engine import Message, Reply, Request, Sampling, assistant, sampling_json, user
 from mashbill.errors import BadReply, OverBudget, StepFailed, Unanswered
 from mashbill.ledger import reply_key, request_bytes
 from mashbill.ledger_states import Ended, Retry
 from mashbill.records import Made
 from mashbill.shape import NotTheShape, parse_reply, schema_json
+from mashbill.usage import Usage
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)

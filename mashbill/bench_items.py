@@ -19,13 +19,13 @@ from typing import Any
 
 import orjson
 
+from mashbill.disk import file_digest
 from mashbill.errors import InputError
 from mashbill.fingerprint import content_id
 from mashbill.path_key import PathKey, edges_of, spoken_key
 from mashbill.records import join_texts
 from mashbill.sources.row_files import KINDS, ON_DISK, Row, rows_of
 from mashbill.step import BadInput
-from mashbill.store import file_digest
 
 ASKED = (
     *("question", "prompt", "problem", "instruction", "query", "goal", "sentence", "text", "input", "ctx", "stem"),

@@ -15,9 +15,9 @@ import yaml
 
 from mashbill.ask_state import by_state
 from mashbill.costs import SOURCE_HEADS, STEP_HEADS, source_costs, source_rows, step_costs, step_rows
+from mashbill.counts import Counts
 from mashbill.records import RECORD_TYPES, schema_of
-from mashbill.release import ReleaseManifest, StepCounts, StreamCounts
-from mashbill.store import Counts
+from mashbill.release_manifest import ReleaseManifest, StepCounts, StreamCounts
 
 _SIZES = (
     (1_000, "n<1K"),

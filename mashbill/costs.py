@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mashbill.prices import PriceTable
-from mashbill.release import ReleaseManifest, StepCounts
+from mashbill.release_manifest import ReleaseManifest, StepCounts
 from mashbill.runtime import tried_of
 
 SHORT = 4

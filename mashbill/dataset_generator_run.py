@@ -13,14 +13,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 from mashbill.ask import Ask
-from mashbill.asker import Asker, Usage
+from mashbill.asker import Asker
+from mashbill.counts import Counts
 from mashbill.errors import StepFailed, Unanswered, only_unanswered
 from mashbill.filter_stack import label_of
 from mashbill.generator_run import reject_of
 from mashbill.records import Reject, from_table, to_table
 from mashbill.step import DatasetGenerator, PartOutput, unanswered
 from mashbill.step_run import StepRun
-from mashbill.store import Counts
+from mashbill.usage import Usage
 
 TOLD_EVERY = 0.25
 """Seconds between two words to the watcher; terminals show four a second."""

@@ -26,15 +26,17 @@ from pathlib import Path
 import polars as pl
 
 from mashbill.card import render_card
+from mashbill.disk import file_digest, sync_directory, write_bytes, write_json
 from mashbill.errors import StoreError
 from mashbill.fingerprint import content_id, fingerprint
 from mashbill.records import Record
 from mashbill.refreshed import Refreshed, SourceNews, seal_of
-from mashbill.release import ReleaseManifest, ReleasePlan, index_of, stream_counts, within_shares, write_split
+from mashbill.release import ReleasePlan, index_of, stream_counts, within_shares, write_split
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.row_size import BYTES, Measure
 from mashbill.seen import FILE_COLUMNS, FILES, RECORD_COLUMNS, RECORDS, write_table
 from mashbill.series import Dated, dated_name
-from mashbill.store import MANIFEST, Stored, file_digest, sync_directory, write_bytes, write_json
+from mashbill.store import MANIFEST, Stored
 
 
 @dataclass(frozen=True, kw_only=True)

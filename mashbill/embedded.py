@@ -26,8 +26,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mashbill.disk import file_digest
 from mashbill.errors import SettingsError, StoreError
-from mashbill.store import file_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

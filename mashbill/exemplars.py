@@ -25,10 +25,11 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mashbill.disk import write_parquet
 from mashbill.errors import InputError
 from mashbill.records import QA, Rationale, Record, Reject, from_table, schema_of, to_table
 from mashbill.runtime import NO_FAULT
-from mashbill.store import Stored, write_parquet
+from mashbill.store import Stored
 
 PRIOR = (1.0, 2.0)
 """Successes and retrievals that every example starts with: a usefulness of 1/2 until it was tried (Laplace's rule)."""

@@ -20,12 +20,13 @@ import pyarrow as pa
 
 from mashbill import logs
 from mashbill.ask import Ask
+from mashbill.counts import Tally
+from mashbill.disk import write_parquet
 from mashbill.errors import BadReply, Interrupted, MashbillError, StepFailed, TooManyRejects, Unanswered
 from mashbill.filter_stack import label_of
 from mashbill.records import Record, Reject, from_table, to_row, to_table
 from mashbill.step import Generator, PartOutput, unanswered
 from mashbill.step_run import StepRun
-from mashbill.store import Tally, write_parquet
 
 log = logs.logger("step")
 

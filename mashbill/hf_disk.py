@@ -17,7 +17,7 @@ from typing import Any
 
 from mashbill.errors import SettingsError, StoreError
 from mashbill.fingerprint import content_id
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 
 
 def export_to_disk(folder: Path, target: Path) -> None:

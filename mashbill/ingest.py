@@ -19,13 +19,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.errors import InputError
 from mashbill.execute import plain_identity
 from mashbill.fingerprint import DIGEST_BYTES, content_id, fingerprint, step_identity
 from mashbill.records import Record, Reject, to_table
 from mashbill.runtime import Runtime
 from mashbill.step import BadInput, Source
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 
 HARMLESS = frozenset({"empty", "unknown_kind"})
 """Reasons that never stop a run: nothing is lost with an empty piece, and a folder of texts may hold pictures."""

@@ -12,12 +12,14 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.errors import StoreError
 from mashbill.fingerprint import fingerprint
 from mashbill.records import Record, from_table, schema_of, to_table
 from mashbill.runtime import Runtime
 from mashbill.step import reject_table
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 
 NAME = "join"
 VERSION = 1

@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from mashbill.asker import Usage
+from mashbill.counts import Counts
 from mashbill.errors import StepFailed
 from mashbill.filter_stack import FilterStack, apply_filters, label_of
 from mashbill.step import DatasetStep, PartOutput
 from mashbill.step_run import StepRun
-from mashbill.store import Counts
+from mashbill.usage import Usage
 
 
 class JudgeRun(StepRun):

@@ -1,6 +1,6 @@
 """What a dispatcher tells whoever measures it: how many requests a call holds, and how long each reply took.
 
-Counts need no telling: they stand in `mashbill.asker.Usage`, which may be read at any time.
+Counts need no telling: they stand in `mashbill.usage.Usage`, which may be read at any time.
 """
 
 from __future__ import annotations

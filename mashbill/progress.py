@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from mashbill.asker import Usage
-from mashbill.store import Counts, Stored
+from mashbill.counts import Counts
+from mashbill.store import Stored
+from mashbill.usage import Usage
 
 
 class Progress(Protocol):

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mashbill.disk import write_json
 from mashbill.embedding import load_embedder
 from mashbill.errors import InputError
 from mashbill.logistic import Logistic
 from mashbill.proxy import VERSION, Proxy
 from mashbill.proxy_report import ProxyReport
-from mashbill.store import write_json
 
 
 class _File(BaseModel):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.bill import TOP, Accept, Bill, Release, Stream, fused
+from mashbill.chain import chain
 from mashbill.check_bill import check_bill
 from mashbill.errors import ChainError
 from mashbill.read_steps import StepReader
@@ -15,7 +16,7 @@ from mashbill.records import Record
 from mashbill.registry import nearest
 from mashbill.runtime import RejectPolicy
 from mashbill.section import Section
-from mashbill.step import Source, Step, chain
+from mashbill.step import Source, Step
 
 
 def read_bill(path: Path) -> Bill:

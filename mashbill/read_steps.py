@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.errors import RegistryError
+from mashbill.held_step import Held, held_steps
 from mashbill.registry import load
 from mashbill.section import Section
-from mashbill.step import Held, Source, Step, held_steps
+from mashbill.step import Source, Step
 
 
 def loaded(sort: Any, name: str, section: Section, folders: Sequence[Path]) -> type[Any]:

@@ -15,7 +15,6 @@ counted as ``over_share``.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -26,151 +25,17 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mashbill.disk import abandoned, file_digest, replacing, write_json
 from mashbill.errors import StoreError
 from mashbill.fingerprint import content_id, fingerprint
 from mashbill.records import schema_of
-from mashbill.refreshed import Refreshed
+from mashbill.release_manifest import ReleaseManifest, Shard, SplitCounts, StepCounts, StreamCounts, is_whole
 from mashbill.row_size import BYTES, Measure, sizes, text_bytes
-from mashbill.store import MANIFEST, Counts, Stored, abandoned, file_digest, replacing, write_json
+from mashbill.store import MANIFEST, Stored
 
 SHARD_ROWS = 50_000
 """Rows of one Parquet file: at a few kB a row, some 200 MB."""
-
-
-class Shard(BaseModel):
-    """One Parquet file of a release."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    file: str
-    rows: int
-    sha256: str
-
-
-class SplitCounts(BaseModel):
-    """One split."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rows: int
-    sources: int
-    text_bytes: int
-    shards: tuple[Shard, ...]
-
-
-class StepCounts(BaseModel):
-    """One stored step on a stream's way, from the source on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: str
-    fingerprint: str
-    engine: str
-    counts: Counts
-    identity: dict[str, Any]
-    said: tuple[str, ...] = ()
-    """What the step reports for the card: the ``card`` of its notes, a sentence each."""
-
-
-class StreamCounts(BaseModel):
-    """One stream: its way, and how many of its curated rows were released."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: tuple[StepCounts, ...]
-    share_asked: float
-    """0 when the stream was taken whole."""
-    released: int
-    text_bytes: int
-    over_share: int
-    size: int | None = None
-    """What was released in what shares are counted in; None in releases from before that could be said."""
-
-
-class ReleaseManifest(BaseModel):
-    """What a release is and how its counts add up."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = 1
-    name: str
-    version: str
-    description: str
-    license: str
-    language: str
-    kind: str
-    fingerprint: str
-    seed: int
-    shares_by: str = "bytes"
-    """What shares are counted in: ``bytes`` of text, or ``tokens``."""
-    tokenizer: str = ""
-    """Which tokenizer counted, as a hash of all that decides its ids; empty for bytes."""
-    streams: dict[str, StreamCounts]
-    splits: dict[str, SplitCounts]
-    refreshed: Refreshed | None = None
-    """Its place in a series, for a dated release."""
-
-    def plain(self) -> dict[str, Any]:
-        """Itself as plain JSON values; a release that has no date says nothing of one."""
-        return self.model_dump(mode="json", exclude={"refreshed"} if self.refreshed is None else None)
-
-    @property
-    def rows(self) -> int:
-        """Released rows over all splits."""
-        return sum(split.rows for split in self.splits.values())
-
-    @classmethod
-    def read(cls, folder: Path) -> ReleaseManifest:
-        """The manifest of a finished release.
-
-        Raises:
-            StoreError: when there is none.
-        """
-        file = folder / MANIFEST
-        if not file.is_file():
-            raise StoreError(f"{folder}: has no {MANIFEST}: the release did not finish; run the bill again")
-        try:
-            return cls.model_validate_json(file.read_bytes())
-        except ValidationError as error:
-            raise StoreError(f"{file}: is not a release's manifest this version can read: {error}") from error
-
-
-@contextlib.contextmanager
-def opened_shard(folder: Path, shard: Shard, *, verify: bool = False) -> Iterator[pq.ParquetFile]:
-    """One Parquet file of a release, to read from; `verify` compares all its bytes with what was released.
-
-    Raises:
-        StoreError: when it is gone, has other rows than were written, or cannot be read, in the block too.
-    """
-    path = folder / shard.file
-    advice = f"remove {folder} and run the bill again"
-    try:
-        if verify and file_digest(path) != shard.sha256:
-            raise StoreError(f"{path}: its bytes are not the ones that were released; {advice}")
-        with pq.ParquetFile(path) as file:
-            if file.metadata.num_rows != shard.rows:
-                raise StoreError(f"{path}: has {file.metadata.num_rows} rows and {shard.rows} were released; {advice}")
-            yield file
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(
-            f"{path}: the release's manifest names it but it cannot be read ({error}); {advice}"
-        ) from error
-
-
-def _whole(folder: Path) -> bool:
-    """Whether a release is finished and still has all its rows."""
-    if not (folder / MANIFEST).is_file():
-        return False
-    try:
-        for split in ReleaseManifest.read(folder).splits.values():
-            for shard in split.shards:
-                with opened_shard(folder, shard):
-                    pass
-    except StoreError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +85,7 @@ def publish(plan: ReleasePlan, streams: Mapping[str, Stored], root: Path, measur
     # By bytes, as every release was counted before it could be said: those keep their fingerprints.
     digest = fingerprint(identity if measure == BYTES else (*identity, measure))
     folder = root / "releases" / plan.name / digest
-    if _whole(folder):
+    if is_whole(folder):
         return folder
     kinds = {stored.manifest.kind for stored in streams.values()}
     if len(kinds) != 1:

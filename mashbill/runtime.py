@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mashbill.asker import Asker, Usage
+from mashbill.asker import Asker
+from mashbill.counts import Counts, Tally
 from mashbill.errors import OverBudget, RequestFailed
 from mashbill.progress import Progress, Silent
-from mashbill.store import Counts, Tally
+from mashbill.usage import Usage
 
 NO_FAULT = frozenset({"repeats_a_draw", "same_label", "not_needed", "not_best", "over_accept", "not_asked"})
 """Reasons that say nothing against a reply: it said what an earlier draw had said, enough was made already, or

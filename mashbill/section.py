@@ -16,9 +16,9 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from mashbill.errors import BillError, UserError
+from mashbill.held_step import hint_of
 from mashbill.records import join_texts
 from mashbill.registry import nearest
-from mashbill.step import hint_of
 from mashbill.yaml_lines import Where, load_yaml
 
 T = TypeVar("T")

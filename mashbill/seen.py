@@ -21,10 +21,10 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from mashbill.disk import write_parquet
 from mashbill.fingerprint import DIGEST_BYTES, fingerprint, step_identity
 from mashbill.records import Record, from_table
 from mashbill.step import Source
-from mashbill.store import write_parquet
 
 FILES = "seen/files.parquet"
 RECORDS = "seen/records.parquet"

@@ -17,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mashbill.disk import file_digest
 from mashbill.errors import StoreError
 from mashbill.records import join_texts
 from mashbill.refreshed import Refreshed, seal_of
-from mashbill.release import ReleaseManifest
-from mashbill.store import MANIFEST, file_digest
+from mashbill.release_manifest import ReleaseManifest
+from mashbill.store import MANIFEST
 
 NAME = re.compile(r"(?P<name>.+)@(?P<date>\d{4}-\d{2}-\d{2})(?:\.(?P<number>[1-9]\d*))?")
 

@@ -16,10 +16,7 @@ A file is named for its one step: ``gopher_quality.py`` holds ``GopherQuality``,
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import inspect
 import re
-import types
 import typing
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +28,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from mashbill.engine import Message, Sampling
-from mashbill.errors import BadReply, ChainError, Unanswered
+from mashbill.errors import BadReply, Unanswered
 from mashbill.records import Record, Reject, schema_of
 
 if TYPE_CHECKING:
@@ -312,47 +309,6 @@ class DatasetGenerator(Step, Generic[In, Out]):
         raise TypeError(f"{type(self).__name__} has no `make`")
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a field that holds another step wants: a kind of step that reads and writes certain records."""
-
-    kind: type[Step]
-    reads: type[Record]
-    writes: type[Record]
-
-    def refuses(self, step: Step) -> str:
-        """Why a step does not fit, or nothing."""
-        wanted = f"{self.kind.__name__}[{self.reads.__name__}, {self.writes.__name__}]"
-        if not isinstance(step, self.kind):
-            return f"{step.name} is no {self.kind.__name__}; wanted {wanted}"
-        if not issubclass(self.reads, step.reads) or not issubclass(step.writes, self.writes):
-            return f"{step.name} makes {step.writes.__name__} of {step.reads.__name__}; wanted {wanted}"
-        return ""
-
-
-def held_steps(cls: type[Any]) -> dict[str, Held]:
-    """The fields of a step that hold another step, by name: those annotated as ``Generator[Path, QA]``.
-
-    In a bill such a field is written as steps are everywhere, ``generate: {kg_path: {stem: plain}}``, and what it
-    holds is part of the identity, its version and the digest of its file included.
-    """
-    found = dict[str, Held]()
-    for one in dataclasses.fields(cls):
-        hint = hint_of(cls, one.name)
-        kind, kinds = typing.get_origin(hint), typing.get_args(hint)
-        if isinstance(kind, type) and issubclass(kind, Step):
-            found[one.name] = Held(kind, kinds[0], kinds[-1])
-    return found
-
-
-def hint_of(cls: type[Any], name: str) -> Any:
-    """The type of one field, resolved where its class was written, whatever the other fields' types are."""
-    owner = next(base for base in cls.__mro__ if name in inspect.get_annotations(base))
-    holder = types.new_class("holder", exec_body=lambda body: body.update(__module__=owner.__module__))
-    holder.__annotations__ = {name: inspect.get_annotations(owner)[name]}
-    return typing.get_type_hints(holder)[name]
-
-
 def reject_table(
     rows: pl.DataFrame,
     *,
@@ -394,33 +350,3 @@ def conform(frame: pl.DataFrame, kind: type[Record]) -> pa.Table:
     """A polars frame as an Arrow table with exactly the schema of a record type."""
     schema = schema_of(kind)
     return frame.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
-
-
-def _refuse_columns(step: Filter[Any], written: type[Record], writer: str) -> None:
-    names = schema_of(written).names
-    if missing := [column for column in step.columns() if column not in names]:
-        raise ChainError(
-            f"{step.name} reads the column {missing[0]!r}, but {writer} gives {written.__name__}, whose columns are "
-            f"{', '.join(names)}; name one of them in its fields"
-        )
-
-
-def chain(steps: Sequence[Step], reads: type[Record] | None = None) -> type[Record] | None:
-    """Check that each step reads what the one before writes; return what the last one writes.
-
-    Raises:
-        ChainError: naming both steps and both types.
-    """
-    written, writer = reads, "the source"
-    for step in steps:
-        if written is not None and not issubclass(written, step.reads):
-            raise ChainError(
-                f"{step.name} reads {step.reads.__name__} but {writer} gives {written.__name__}; "
-                "put a step between that turns one into the other, or take one of them out"
-            )
-        if isinstance(step, Filter) and written is not None:
-            _refuse_columns(step, written, writer)
-        if step.writes is not Record and not isinstance(step, Filter):
-            written = step.writes
-        writer = step.name
-    return written

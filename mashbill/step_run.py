@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from mashbill.ask import Ask
 from mashbill.asker import Asker
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.errors import MashbillError, StepFailed, StoreError, TooManyRejects
 from mashbill.filter_stack import FilterStack, label_of
 from mashbill.ledger_states import Retry
@@ -22,7 +24,7 @@ from mashbill.partial import ASIDE, lacking_in, partial_digest, partial_identity
 from mashbill.records import Record
 from mashbill.runtime import NO_FAULT, UNANSWERED, RejectPolicy, Runtime
 from mashbill.step import Filter, PartOutput, Step
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 
 _COUNTS_KEY = "mashbill.counts"
 

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from mashbill.constraint_sets import PLACEHOLDER, canonical
+from mashbill.disk import file_digest
 from mashbill.errors import InputError
 from mashbill.records import Constraint, Instruction, from_table
 from mashbill.sources.read_instructions import constraints_of
 from mashbill.sources.row_files import KINDS, Row, rows_of
 from mashbill.sources.row_values import BadRow, text_of
 from mashbill.step import BadInput
-from mashbill.store import Stored, file_digest
+from mashbill.store import Stored
 from synth.placeholders import placeholders_in
 
 LONGEST = 1 << 20

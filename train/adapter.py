@@ -17,9 +17,9 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from mashbill.disk import write_json
 from mashbill.errors import BillError, UserError
 from mashbill.fingerprint import seed_of
-from mashbill.store import write_json
 from train.checkpoint import trained
 from train.lora_start import all_linear, low_rank, prepare, start_options
 from train.recipe import Lora

@@ -34,8 +34,8 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from transformers import PreTrainedModel
 
+from mashbill.disk import replacing
 from mashbill.errors import StoreError
-from mashbill.store import replacing
 from train.average import Average
 from train.checkpoint_shards import read_shards, shards_identity, write_shards
 from train.identity import differing

@@ -25,8 +25,8 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
+from mashbill.disk import write_json
 from mashbill.errors import StoreError
-from mashbill.store import write_json
 
 ABOUT = "checkpoint.json"
 

@@ -23,8 +23,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
+from mashbill.disk import replacing
 from mashbill.errors import BillError, InputError
-from mashbill.store import replacing
 from train.few_bits import Packed, pack, unpack
 
 FORMAT = "1"

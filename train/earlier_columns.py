@@ -16,8 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mashbill.disk import file_digest
 from mashbill.errors import StoreError
-from mashbill.store import MANIFEST, file_digest, part_name
+from mashbill.store import MANIFEST, part_name
 from train.teacher_store import Scores, TeacherManifest, Tokens
 from train.teacher_table import Signal, read_signals, tokens_hash
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from mashbill.disk import write_json, write_parquet
 from mashbill.errors import StoreError
 from mashbill.fingerprint import fingerprint
-from mashbill.store import write_json, write_parquet
 from train.asking import Asking, ByForm, ByText
 from train.eval_spec import Choosing, EvalSpec
 from train.hardware import Hardware

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from mashbill.disk import write_parquet
 from mashbill.errors import StoreError
 from mashbill.records import Record
-from mashbill.store import write_parquet
 from train.examples import COLUMNS, Example, Unusable, example_of
 from train.render import CHUNK, TOKEN_SCHEMA
 

@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from mashbill.disk import write_json, write_parquet
 from mashbill.errors import StoreError
 from mashbill.fingerprint import fingerprint, seed_of
 from mashbill.matching.load import available
-from mashbill.store import write_json, write_parquet
 from train.examples import asked as asked_text
 from train.hardware import Hardware
 from train.identity import student_identity, template_identity

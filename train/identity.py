@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from mashbill.disk import file_digest
 from mashbill.errors import InputError
 from mashbill.fingerprint import fingerprint
-from mashbill.store import file_digest
 from train.distill_spec import Distill
 from train.plan_manifest import PlanManifest
 from train.recipe import BYTES, Lora, StudentSpec, TrainRecipe

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from mashbill.disk import write_bytes
 from mashbill.errors import Interrupted, MashbillError, StoreError
-from mashbill.store import write_bytes
 from train.distill_spec import Distill
 from train.hardware import Hardware
 from train.identity import run_identity

@@ -26,9 +26,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from mashbill.disk import replacing, write_json, write_parquet
 from mashbill.errors import BillError, StoreError
 from mashbill.fingerprint import fingerprint
-from mashbill.store import MANIFEST, replacing, write_json, write_parquet
+from mashbill.store import MANIFEST
 from train.curriculum import Curriculum, Order, Stage, Values, order_of
 from train.mix import interleave, quotas, token_shares
 from train.pack import WINDOW_ROWS, Row, stream_rows

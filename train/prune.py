@@ -26,8 +26,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from mashbill.disk import write_json
 from mashbill.errors import BillError
-from mashbill.store import write_json
 from train.batches import PlanReader
 from train.importance import Importance, importance
 from train.student import Student, save_student

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
+from mashbill.disk import write_json
 from mashbill.errors import StoreError
-from mashbill.store import write_json
 from train.identity import differing
 
 RESULT = "result.json"

@@ -22,9 +22,9 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from mashbill.disk import write_bytes
 from mashbill.errors import BillError, StoreError
 from mashbill.fingerprint import fingerprint
-from mashbill.store import write_bytes
 from train.distill_spec import Distill, Teaching
 from train.hardware import Hardware
 from train.identity import run_identity

@@ -30,9 +30,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from mashbill.disk import replacing, write_json, write_parquet
 from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
-from mashbill.store import MANIFEST, replacing, write_json, write_parquet
+from mashbill.store import MANIFEST
 from train.curriculum import Order, Values, order_of
 from train.example_store import ExampleIndex, times_asked, write_examples
 from train.example_tokens import Rejected

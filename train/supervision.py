@@ -25,9 +25,9 @@ from typing import Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from mashbill.disk import write_json
 from mashbill.errors import BillError, StoreError
 from mashbill.records import QA, Instruction, Rationale, Record
-from mashbill.store import write_json
 
 Target = Literal["answer_only", "multitask", "full_cot"]
 TARGETS: tuple[Target, ...] = get_args(Target)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mashbill.disk import file_digest, replacing
 from mashbill.errors import StoreError
-from mashbill.store import file_digest, part_name, replacing
+from mashbill.store import part_name
 from train.distill_spec import Distill
 from train.teacher_store import TeacherManifest
 from train.teacher_table import tokens_hash

@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mashbill.disk import file_digest, write_json
 from mashbill.errors import StoreError
 from mashbill.fingerprint import fingerprint
-from mashbill.store import MANIFEST, file_digest, part_name, write_json
+from mashbill.store import MANIFEST, part_name
 from train.distill_spec import Distill
 from train.identity import teacher_identity
 from train.recipe import StudentSpec

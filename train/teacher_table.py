@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mashbill.store import replacing
+from mashbill.disk import replacing
 
 HASH_BYTES = 16
 _KEYS = [

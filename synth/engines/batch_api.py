@@ -18,8 +18,8 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from mashbill.disk import replacing
 from mashbill.errors import EngineDown, EngineGarbage, EngineRefused
-from mashbill.store import replacing
 from synth.engines.adaptive import Endpoint
 from synth.engines.batch_lines import ENDPOINT
 from synth.engines.openai_run import OpenaiRun

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from mashbill.disk import write_bytes
 from mashbill.engine import Reply, Request
 from mashbill.errors import (
     EngineDown,
@@ -30,7 +31,6 @@ from mashbill.errors import (
     SettingsError,
 )
 from mashbill.packing import reply_key, request_bytes
-from mashbill.store import write_bytes
 from synth.engines.batch_api import Batch, BatchApi, Missing
 from synth.engines.batch_asked import Asked, files_of
 from synth.engines.batch_end import collected, ended

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mashbill.disk import file_digest
 from mashbill.embedding import unit_rows
 from mashbill.errors import SettingsError
-from mashbill.store import file_digest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

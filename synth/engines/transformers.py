@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from mashbill import embedded
+from mashbill.disk import file_digest
 from mashbill.engine import Reply, Request
 from mashbill.engine_env import engine_environ
 from mashbill.errors import SettingsError
-from mashbill.store import file_digest
 
 if TYPE_CHECKING:
     from synth.engines.local_model import LocalModel

@@ -17,6 +17,7 @@ from filters.model_score import ModelScore
 from filters.opinion import CHARACTERS
 from filters.proxy_judge import ProxyJudge
 from filters.take_rows import Taken, TakeRows
+from mashbill.chain import chain
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.errors import BillError, ChainError, StepFailed
 from mashbill.filter_stack import apply_filters
@@ -25,7 +26,7 @@ from mashbill.proxy_file import save_proxy
 from mashbill.records import QA, Document, Instruction, Preference, Rationale, Record, to_table
 from mashbill.registry import available, load
 from mashbill.runtime import RejectPolicy
-from mashbill.step import DatasetStep, Filter, Step, chain
+from mashbill.step import DatasetStep, Filter, Step
 from tests.filters.judging import judged, scripted
 from tests.filters.support import MemoryParts
 from tests.support.kernel import store

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filters.decontaminate import Decontaminate
+from mashbill.disk import write_parquet
 from mashbill.errors import BillError, InputError
 from mashbill.execute import execute
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.records import QA, Document, Edge, Instruction, Path, Preference, Rationale, Record, Triple, to_table
 from mashbill.runtime import Runtime
-from mashbill.store import write_parquet
 from mashbill.words import words
 from tests.filters.support import MemoryParts
 from tests.support.kernel import rejects_in, rows_of, store

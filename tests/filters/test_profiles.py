@@ -14,12 +14,12 @@ from filters.qa_profile import QaProfile
 from filters.rationale_profile import RationaleProfile
 from filters.rule_sets import RuleSet
 from filters.tabular_profile import TabularProfile
+from mashbill.chain import chain
 from mashbill.errors import BillError, ChainError
 from mashbill.filter_stack import apply_filters
 from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.read_bill import read_bill
 from mashbill.records import QA, Document, Instruction, Made, Rationale, Record, to_table
-from mashbill.step import chain
 from tests.filters.test_gopher import PROSE
 
 LOOP = "3 * 4 = 12 and so " * 40

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from flows.refresh import refresh_bill
 from mashbill.progress import Silent
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import Project, project
 

@@ -21,7 +21,7 @@ from mashbill.errors import BillError, EngineRefused
 from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.read_bill import read_bill
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.row_size import BYTES_A_TOKEN
 from mashbill.settings import Settings
 from mashbill.store import Stored
@@ -155,7 +155,7 @@ async def test_each_stage_alone_gives_what_the_whole_gives(tmp_path: Path) -> No
 
 
 def texts_of(run: Project) -> list[str]:
-    from mashbill.release import opened_shard
+    from mashbill.release_manifest import opened_shard
 
     folder = run.one("releases/tiny/*")
     found = []

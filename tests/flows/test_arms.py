@@ -19,7 +19,7 @@ from flows.run_bill import kitchen_for, run_bill
 from flows.training_section import read_evaluation, read_training
 from mashbill.errors import BillError, StoreError, UserError
 from mashbill.progress import Silent
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import BILL, Project, everything, project
 from tests.mashbill.release_rows import released

@@ -22,7 +22,7 @@ from mashbill.limits import Limits
 from mashbill.partial import lacking_of
 from mashbill.progress import Silent
 from mashbill.read_bill import read_bill
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from mashbill.spending import kept_account
 from mashbill.store import Stored

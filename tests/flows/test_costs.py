@@ -12,7 +12,7 @@ from flows.costs import cost_json, cost_lines, render_costs, shown, write_costs
 from flows.run_bill import run_bill
 from mashbill.prices import Price, PriceTable
 from mashbill.progress import Silent
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import Project, project
 

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.dataset_section import HEAD
-from mashbill.release import ReleaseManifest, StreamCounts
-from mashbill.store import Stored, file_digest
+from mashbill.disk import file_digest
+from mashbill.release_manifest import ReleaseManifest, StreamCounts
+from mashbill.store import Stored
 from tests.flows.fake_kitchen import Project, everything, project, without_times
 
 

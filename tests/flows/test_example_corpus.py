@@ -13,7 +13,7 @@ import yaml
 from flows.run_bill import run_bill
 from flows.run_record import runs_under
 from mashbill.progress import Silent
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from tests.flows.by_rule import engine_by_rule
 

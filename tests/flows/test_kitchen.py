@@ -21,7 +21,7 @@ from flows.run_record import runs_under
 from mashbill.errors import BillError, EngineRefused, Interrupted, StoreError, TooManyRejects, UserError
 from mashbill.progress import Silent
 from mashbill.read_bill import read_bill
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from mashbill.store import Stored
 from tests.flows.fake_kitchen import Project, everything, project

@@ -24,6 +24,8 @@ from flows.diff_rows import compare
 from flows.diff_side import Side
 from flows.look_diff import differences
 from flows.stored import the_thing
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.execute import execute
 from mashbill.filter_stack import FilterStack
 from mashbill.ingest import ingest
@@ -32,7 +34,7 @@ from mashbill.release import ReleasePlan, publish
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.sources.read_documents import ReadDocuments
 from mashbill.step import Filter, Step
-from mashbill.store import Counts, Manifest, PartEntry, Stored, file_digest, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 
 TEXTS = [
     "The Salt Guild sold salt to the lampwrights of Oskelby.",

@@ -173,7 +173,7 @@ def test_the_test_is_opened_once_after_the_choice(whole: Whole) -> None:
 
 def test_a_test_is_given_out_once_to_a_choice_on_disk_and_only_as_it_was(tmp_path: Path) -> None:
     from flows.loop_questions import SealedTest
-    from mashbill.store import file_digest
+    from mashbill.disk import file_digest
 
     test, choice = tmp_path / "test.jsonl", tmp_path / "choice.json"
     test.write_text("{}\n")

@@ -13,7 +13,8 @@ from mashbill.errors import BillError
 from mashbill.fingerprint import fingerprint
 from mashbill.progress import Silent
 from mashbill.read_bill import read_bill
-from mashbill.release import ReleaseManifest, publish
+from mashbill.release import publish
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.row_size import Measure
 from mashbill.settings import Settings
 from tests.flows.fake_kitchen import Project, project

@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.progress import RichProgress
-from mashbill.asker import Usage
+from mashbill.counts import Counts
 from mashbill.progress import Progress
-from mashbill.store import Counts, Manifest, Stored
+from mashbill.store import Manifest, Stored
+from mashbill.usage import Usage
 
 
 @dataclass

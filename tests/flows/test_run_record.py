@@ -16,12 +16,12 @@ from flows.one_run import one_run, turn
 from flows.run_bill import run_bill
 from flows.run_record import Run, runs_under
 from flows.run_watch import RunRecord, logged, recorded
-from mashbill.asker import Usage
+from mashbill.counts import Counts
 from mashbill.errors import LedgerError, SettingsError, StoreError
 from mashbill.progress import Silent
 from mashbill.run_id import is_run_id, new_run_id, run_id_of
 from mashbill.settings import Settings
-from mashbill.store import Counts
+from mashbill.usage import Usage
 from tests.flows.fake_kitchen import Project, project
 
 MOMENTS = st.datetimes(

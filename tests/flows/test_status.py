@@ -15,9 +15,9 @@ from flows.run_log import run_log
 from flows.run_record import Run, StepNow
 from flows.run_watch import recorded
 from flows.status import lines_of, render_status
-from mashbill.asker import Usage
+from mashbill.counts import Counts
 from mashbill.errors import EngineDown
-from mashbill.store import Counts
+from mashbill.usage import Usage
 
 ID = "20261201-04150{}-7f3a"
 

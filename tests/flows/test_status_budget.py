@@ -42,7 +42,7 @@ def test_money_is_shown_in_the_steps_where_there_are_prices(tmp_path: Path) -> N
     pytest.importorskip("prefect")
     from flows.artifacts import step_rows
     from mashbill.prices import PriceTable
-    from mashbill.release import ReleaseManifest
+    from mashbill.release_manifest import ReleaseManifest
 
     run = project(tmp_path, **SMALL)
     made = run_bill(run.bill, Settings(root=run.root), Silent())

@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.run_bill import run_bill
 from mashbill.lineage import ancestry
 from mashbill.progress import Silent
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from tests.flows.test_estimate import STEP, TEACHER
 from tests.support.kernel import bytes_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.waterfall import Fall, bar, falls_of
-from mashbill.release import ReleaseManifest
+from mashbill.release_manifest import ReleaseManifest
 from tests.flows.kept_root import Kept, kept_root
 from tests.flows.test_look_diff import said
 

@@ -16,6 +16,7 @@ from kg.decontaminate_paths import DecontaminatePaths, held_by, read_bench
 from kg.held_out import HeldOut, path_key
 from kg.path_curriculum import PathCurriculum
 from mashbill.difficulty import difficulty_of
+from mashbill.disk import write_parquet
 from mashbill.engine import ScriptedEngine
 from mashbill.errors import InputError
 from mashbill.execute import execute
@@ -23,7 +24,7 @@ from mashbill.fingerprint import fingerprint, step_identity
 from mashbill.records import QA, Edge, Path, Record, Triple, to_row, to_table
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.step import Step
-from mashbill.store import Stored, write_parquet
+from mashbill.store import Stored
 from tests.kg.path_helpers import Rule, grid, umls
 from tests.support.kernel import rejects_in, rows_of, store
 from tests.synth.kg_path_run import run_step

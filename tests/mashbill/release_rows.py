@@ -19,7 +19,8 @@ from mashbill.records import (
     Record,
     Score,
 )
-from mashbill.release import ReleaseManifest, ReleasePlan, publish
+from mashbill.release import ReleasePlan, publish
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.store import Stored
 
 EDGE = Edge(head="salt", relation="made_by", tail="café")

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from mashbill.card import NOT_MEASURED, render_card, table
+from mashbill.counts import Counts
 from mashbill.records import RECORD_TYPES, schema_of
-from mashbill.release import ReleaseManifest, SplitCounts, StepCounts, StreamCounts
-from mashbill.store import Counts
+from mashbill.release_manifest import ReleaseManifest, SplitCounts, StepCounts, StreamCounts
 from tests.mashbill.release_rows import plan_of, released, rows_of_kind, texts
 from tests.support.kernel import documents, store
 

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mashbill.ask import Ask
-from mashbill.asker import Asker, Usage
+from mashbill.asker import Asker
 from mashbill.card import render_card
 from mashbill.costs import Tokens, source_costs, step_costs
+from mashbill.counts import Counts
 from mashbill.execute import execute
 from mashbill.join import join
 from mashbill.prices import Price, PriceTable
 from mashbill.records import Document
-from mashbill.release import ReleaseManifest, ReleasePlan, publish
+from mashbill.release import ReleasePlan, publish
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.runtime import Runtime
 from mashbill.step import Generator
-from mashbill.store import Counts, Stored
+from mashbill.store import Stored
+from mashbill.usage import Usage
 from tests.support.kernel import Echo, Shuffled, documents, ledger_at, reply, store
 
 

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mashbill.ask import Ask
-from mashbill.asker import Asker, Usage
+from mashbill.asker import Asker
+from mashbill.counts import Counts
 from mashbill.engine import Reply, Request, ScriptedEngine
 from mashbill.errors import BadReply, EngineDown, Interrupted, LedgerError, StepFailed, StoreError, TooManyRejects
 from mashbill.execute import execute, place_of
@@ -33,7 +34,8 @@ from mashbill.records import Document, Record, Reject, Triple, from_rows, to_tab
 from mashbill.registry import load
 from mashbill.runtime import FILTER_POLICY, RejectPolicy, Runtime
 from mashbill.step import DatasetStep, Filter, Generator, PartOutput, Parts
-from mashbill.store import Counts, Stored
+from mashbill.store import Stored
+from mashbill.usage import Usage
 from tests.support.kernel import (
     Echo,
     Gate,

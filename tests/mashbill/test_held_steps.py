@@ -12,8 +12,9 @@ from mashbill.bill import Bill
 from mashbill.errors import BillError
 from mashbill.execute import plain_identity
 from mashbill.fingerprint import fingerprint, step_identity
+from mashbill.held_step import held_steps
 from mashbill.read_bill import read_bill
-from mashbill.step import Step, held_steps
+from mashbill.step import Step
 
 OUTER = '''"""Holds."""
 from __future__ import annotations

@@ -12,6 +12,7 @@ import pytest
 
 from mashbill.ask import Ask
 from mashbill.asker import Asker
+from mashbill.disk import write_json
 from mashbill.engine import ScriptedEngine
 from mashbill.errors import StoreError
 from mashbill.execute import execute
@@ -21,7 +22,7 @@ from mashbill.lineage import Ancestry, ancestry, find_rows, rejects_of, stored_s
 from mashbill.records import Document, Triple
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.step import Filter, Generator
-from mashbill.store import Stored, write_json
+from mashbill.store import Stored
 from tests.support.kernel import NoDigit, Tales, document, documents, fickle, rejects_in, rows_of, store
 
 ANYTHING = RejectPolicy(share=1.0)

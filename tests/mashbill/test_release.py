@@ -21,14 +21,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mashbill.release
+from mashbill.counts import Counts
+from mashbill.disk import file_digest
 from mashbill.errors import SettingsError, StoreError
 from mashbill.execute import execute
 from mashbill.filter_stack import FilterStack
 from mashbill.hf_disk import export_to_disk
 from mashbill.records import RECORD_TYPES, Document, schema_of
-from mashbill.release import ReleaseManifest, opened_shard, publish, released_schema, split_of_sources, way_of
+from mashbill.release import publish, released_schema, split_of_sources, way_of
+from mashbill.release_manifest import ReleaseManifest, opened_shard
 from mashbill.runtime import Runtime
-from mashbill.store import Counts, Stored, file_digest
+from mashbill.store import Stored
 from tests.mashbill.release_rows import BYTES, plan_of, released, rows_of_kind, texts
 from tests.support.kernel import NoDigit, bytes_of, documents, store
 

@@ -13,12 +13,13 @@ import pytest
 
 from mashbill.ask import Answer
 from mashbill.asker import Asker
+from mashbill.chain import chain
 from mashbill.engine import Engine, Reply, Request, Sampling, ScriptedEngine, assistant, canonical_json, system, user
 from mashbill.errors import BadReply, ChainError, EngineDown
 from mashbill.filter_stack import FilterStack
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Instruction, Reject, Triple, from_rows, schema_of, to_table
-from mashbill.step import Filter, Generator, Prompt, Source, Step, chain, conform, reject_table, settle, snake_case
+from mashbill.step import Filter, Generator, Prompt, Source, Step, conform, reject_table, settle, snake_case
 from tests.support.kernel import Echo, Names, NoDigit, ask_of, document, documents
 
 

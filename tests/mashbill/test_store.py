@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mashbill.asker import Asker
+from mashbill.counts import Counts
+from mashbill.disk import abandoned, file_digest, replacing, write_bytes, write_json, write_parquet
 from mashbill.engine import Reply, Request
 from mashbill.errors import StoreError
 from mashbill.execute import execute
@@ -24,17 +26,7 @@ from mashbill.filter_stack import FilterStack
 from mashbill.ledger import Ledger
 from mashbill.records import Document, to_table
 from mashbill.runtime import Runtime
-from mashbill.store import (
-    Counts,
-    Stored,
-    abandoned,
-    file_digest,
-    part_name,
-    replacing,
-    write_bytes,
-    write_json,
-    write_parquet,
-)
+from mashbill.store import Stored, part_name
 from tests.support.kernel import Echo, NoDigit, Shuffled, bytes_of, document, documents, reply, rows_of, store
 
 HERE = Path(__file__).parents[2]
@@ -57,7 +49,7 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from mashbill.store import replacing
+from mashbill.disk import replacing
 with replacing(Path(sys.argv[1])) as aside:
     aside.write_bytes(b"half")
     print(aside.name, flush=True)

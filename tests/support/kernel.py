@@ -14,22 +14,16 @@ import polars as pl
 from pydantic import BaseModel
 
 from mashbill.ask import Ask
-from mashbill.asker import Asker, Usage
+from mashbill.asker import Asker
+from mashbill.counts import Counts
+from mashbill.disk import file_digest, write_json, write_parquet
 from mashbill.engine import Reply, Request, Sampling, user
 from mashbill.errors import BadReply
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Record, Reject, from_rows, to_table
 from mashbill.step import Filter, Generator, settle
-from mashbill.store import (
-    Counts,
-    Manifest,
-    PartEntry,
-    Stored,
-    file_digest,
-    part_name,
-    write_json,
-    write_parquet,
-)
+from mashbill.store import Manifest, PartEntry, Stored, part_name
+from mashbill.usage import Usage
 
 GREEDY = Sampling(temperature=0.0, max_tokens=64)
 

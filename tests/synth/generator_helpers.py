@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mashbill.asker import Asker
+from mashbill.counts import Counts
+from mashbill.disk import write_json, write_parquet
 from mashbill.engine import Reply, Request, ScriptedEngine
 from mashbill.execute import execute
 from mashbill.ledger import Ledger
 from mashbill.records import Document, Reject, from_rows, to_table
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.step import Step
-from mashbill.store import Counts, Manifest, PartEntry, Stored, part_name, write_json, write_parquet
+from mashbill.store import Manifest, PartEntry, Stored, part_name
 
 GUILD = Document.new(
     title="The Salt Guild",

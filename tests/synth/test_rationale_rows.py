@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mashbill.counts import Counts
 from mashbill.engine import Request, ScriptedEngine
 from mashbill.errors import TooManyRejects
 from mashbill.execute import execute
@@ -22,7 +23,7 @@ from mashbill.records import QA, Rationale
 from mashbill.registry import load
 from mashbill.runtime import RejectPolicy, Runtime
 from mashbill.sources.read_qa import ReadQa
-from mashbill.store import Counts, Stored
+from mashbill.store import Stored
 from synth.exemplars import FewShot
 from synth.generators.gold_rationales import GoldRationales
 from synth.generators.teacher_rationale import TeacherRationale
