@@ -7,7 +7,6 @@ The same stages as ``mashbill run`` without Prefect, and the same bytes. It runs
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 
 from prefect import flow
@@ -16,7 +15,7 @@ from flows.budget import price_table
 from flows.costs import cost_lines, write_costs
 from flows.curate import curate
 from flows.kitchen import Outcome, released_line
-from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of
+from flows.prefect_tasks import kitchen_of, told_from_outside
 from flows.synthesize import synthesize
 from flows.train import train
 from mashbill.errors import Interrupted
@@ -39,10 +38,7 @@ async def end_to_end(bill: str) -> list[str]:
 
 def run_with_prefect(path: Path, settings: Settings, progress: Progress) -> Outcome:
     """Run a bill under Prefect from a program that is not a flow."""
-    SETTINGS.set(settings)
-    WATCH.set(progress)
-    # Prefect shows on the terminal whatever reaches the root logger; the run's log and its level are the user's to say.
-    logging.getLogger("mashbill").propagate = False
+    told_from_outside(settings, progress)
     try:
         release, *report = asyncio.run(end_to_end(str(path)))
     except asyncio.CancelledError:

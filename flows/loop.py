@@ -19,12 +19,20 @@ Every stage is stored by what it is made from, so a loop that was stopped goes o
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flows.kitchen import Kitchen, Outcome
 from flows.loop_report import CHOICE, write_loop_report
 from flows.loop_rounds import Rounds, Stage, at_once
 from flows.loop_section import read_loop
+from flows.one_run import turn
+from flows.run_bill import checked_bill, run_stages
+from mashbill import logs
 from mashbill.disk import write_json
 from mashbill.errors import BillError
+from mashbill.progress import Progress
+from mashbill.run_id import new_run_id
+from mashbill.settings import Settings
 
 
 async def run_loop(kitchen: Kitchen, stage: Stage = at_once) -> Outcome:
@@ -47,3 +55,26 @@ async def run_loop(kitchen: Kitchen, stage: Stage = at_once) -> Outcome:
     choice = main.folder / CHOICE
     write_json(choice, {one.name: one.best.number for one in runs})
     return await stage("test and report", lambda: write_loop_report(kitchen, loop, runs, sealed, choice))
+
+
+def run_loop_bill(path: Path, settings: Settings, progress: Progress, *, prefect: bool = False) -> Outcome:
+    """Run the loop of a bill; finished work is opened, unfinished work goes on.
+
+    Raises:
+        Interrupted: on Ctrl-C, after what was in flight is finished and stored.
+        MashbillError: with what was found, what was wanted, and what to do.
+    """
+    if not prefect:
+        return run_stages(path, settings, progress, run_loop, command="loop")
+    from flows.prefect_server import prefect_server
+
+    run_id = new_run_id()
+    # Held from here on, and Prefect is imported when its server is on its way: that takes half a minute to start.
+    with (
+        turn(settings.root, checked_bill(path, settings).name, run_id),
+        logs.of_run(run_id),
+        prefect_server(settings.root),
+    ):
+        from flows.loop_flow import loop_with_prefect
+
+        return loop_with_prefect(path, settings, progress)

@@ -23,6 +23,9 @@ def loop(
     prefect: Annotated[
         bool, typer.Option("--prefect", help="Run as a Prefect flow: same bytes, with history.")
     ] = False,
+    or_without: Annotated[
+        bool, typer.Option("--or-without", help="Where no Prefect server answers, go on without one.")
+    ] = False,
     budget: BudgetOption = None,
     prices: PricesOption = None,
     account: AccountOption = "",
@@ -36,21 +39,25 @@ def loop(
     from contextlib import nullcontext
 
     from flows.cli import settings_of
-    from flows.loop import run_loop
+    from flows.kitchen import Outcome
+    from flows.loop import run_loop_bill
+    from flows.prefect_down import go_on_without
     from flows.progress import RichProgress
-    from flows.run_bill import run_stages
-    from mashbill.errors import Interrupted
+    from mashbill.errors import Interrupted, PrefectDown
     from mashbill.progress import Silent
 
     settings = with_budget(settings_of(root), budget, prices, account)
-    try:
-        with nullcontext(Silent()) if quiet else RichProgress() as progress:
-            if prefect:
-                from flows.loop_flow import loop_with_prefect
 
-                outcome = loop_with_prefect(bill, settings, progress)
-            else:
-                outcome = run_stages(bill, settings, progress, run_loop, command="loop")
+    def begun(prefect: bool) -> Outcome:
+        with nullcontext(Silent()) if quiet else RichProgress() as progress:
+            return run_loop_bill(bill, settings, progress, prefect=prefect)
+
+    try:
+        try:
+            outcome = begun(prefect)
+        except PrefectDown as down:
+            go_on_without(down, or_without)
+            outcome = begun(False)
     except Interrupted:
         typer.echo("stopped: to go on, run the same command again", err=True)
         raise typer.Exit(130) from None

@@ -15,10 +15,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.kitchen import Outcome
 from flows.loop import run_loop
-from flows.one_run import one_run
-from flows.prefect_server import prefect_server
-from flows.prefect_tasks import SETTINGS, WATCH, kitchen_of
-from flows.run_bill import checked_bill
+from flows.prefect_tasks import kitchen_of, told_from_outside
 from mashbill.errors import Interrupted
 from mashbill.progress import Progress
 from mashbill.settings import Settings
@@ -39,7 +36,7 @@ async def as_task(name: str, work: Callable[[], Awaitable[T]]) -> T:
 @flow(name="loop", validate_parameters=False)
 async def loop(bill: str) -> list[str]:
     """The report's directory, then the lines to print."""
-    async with kitchen_of(bill) as kitchen:
+    async with kitchen_of(bill, "loop") as kitchen:
         outcome = await run_loop(kitchen, as_task)
     return [str(outcome.report), str(outcome.releases or ""), *outcome.summary.split("\n")]
 
@@ -50,13 +47,9 @@ def loop_with_prefect(path: Path, settings: Settings, progress: Progress) -> Out
     Raises:
         Interrupted: on Ctrl-C.
     """
-    with one_run(settings.root, checked_bill(path, settings).name):
-        pass  # said now: a server takes half a minute to start
-    SETTINGS.set(settings)
-    WATCH.set(progress)
-    with prefect_server(settings.root):
-        try:
-            report, release, *lines = asyncio.run(loop(str(path)))
-        except asyncio.CancelledError:
-            raise Interrupted("stopped at once") from None
+    told_from_outside(settings, progress)
+    try:
+        report, release, *lines = asyncio.run(loop(str(path)))
+    except asyncio.CancelledError:
+        raise Interrupted("stopped at once") from None
     return Outcome(Path(release) if release else None, Path(report), "\n".join(lines))

@@ -110,7 +110,7 @@ def _down(url: str, error: Exception) -> PrefectDown:
     why = str(error).splitlines()[0] if str(error) else type(error).__name__
     return PrefectDown(
         f"{url}: no Prefect server answers there ({why}); start it (`prefect server start`), mend PREFECT_API_URL or "
-        "unset it, so that there is one for this run alone, or go on without Prefect (`mashbill run --or-without`): "
+        "unset it, so that there is one for this run alone, or go on without Prefect (`--or-without`): "
         "the bytes are the same"
     )
 

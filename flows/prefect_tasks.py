@@ -8,6 +8,7 @@ them, so an engine is started once a flow and a nested flow opens nothing twice.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -26,6 +27,14 @@ from mashbill.settings import Settings
 _KITCHEN: ContextVar[Kitchen] = ContextVar("kitchen")
 WATCH: ContextVar[Progress | None] = ContextVar("watch", default=None)
 SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
+def told_from_outside(settings: Settings, progress: Progress) -> None:
+    """Have the flows that this program calls run by its settings and show to its user what they do."""
+    SETTINGS.set(settings)
+    WATCH.set(progress)
+    # Prefect shows on the terminal whatever reaches the root logger; the run's log and its level are the user's to say.
+    logging.getLogger("mashbill").propagate = False
 
 
 def the_kitchen() -> Kitchen:
@@ -48,13 +57,14 @@ def working_in(kitchen: Kitchen) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def kitchen_of(bill: str) -> AsyncIterator[Kitchen]:
-    """The kitchen of the flow around us, or a new one."""
+async def kitchen_of(bill: str, command: str = "run") -> AsyncIterator[Kitchen]:
+    """The kitchen of the flow around us, or a new one, of which the run's record says `command`."""
     current = _KITCHEN.get(None)
     if current is not None and current.bill.path == Path(bill):
         yield current
         return
-    async with kitchen_for(Path(bill), SETTINGS.get() or Settings.load(), WATCH.get() or Silent()) as kitchen:
+    settings, watch = SETTINGS.get() or Settings.load(), WATCH.get() or Silent()
+    async with kitchen_for(Path(bill), settings, watch, command=command) as kitchen:
         with working_in(kitchen):
             yield kitchen
 

@@ -218,12 +218,13 @@ def replies(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_loop_whose_process_is_killed_and_then_stopped_goes_on_to_the_same_bytes(
+def test_a_loop_that_is_killed_and_then_stopped_under_prefect_goes_on_to_the_same_bytes(
     tmp_path: Path, whole: Whole
 ) -> None:
+    pytest.importorskip("prefect")
     bill, err = made(tmp_path, **FULL), ""
-    for number, how in ((1, signal.SIGKILL), (2, signal.SIGINT)):
-        with started(bill) as process:
+    for number, how, options in ((1, signal.SIGKILL, ()), (2, signal.SIGINT, ("--prefect",))):
+        with started(bill, *options) as process:
             until = time.monotonic() + 240
             while not list(tmp_path.glob(f"runs/loops/country/*/round-{number}/allocation.json")):
                 assert process.poll() is None, process.communicate()
@@ -232,20 +233,46 @@ def test_a_loop_whose_process_is_killed_and_then_stopped_goes_on_to_the_same_byt
             process.send_signal(how)
             _, err = process.communicate(timeout=240)
         assert process.returncode == (-9 if how is signal.SIGKILL else 130), err
-    assert "to go on, run the same command again" in err
+    assert err == "stopped: to go on, run the same command again\n"
+    # A task for each stage that was finished, and none for a record.
+    first = whole.stages.index(next(name for name in whole.stages if "round 2" in name))
+    seen = tasks(tmp_path / "runs")
+    assert seen == whole.stages[: len(seen)]
+    assert len(seen) >= first, (seen, whole.stages)
     run(bill)
     assert kept_bytes(tmp_path / "runs") == kept_bytes(whole.folder / "runs")
 
 
-def started(bill: Path) -> subprocess.Popen[str]:
+def tasks(root: Path) -> list[str]:
+    """The tasks that Prefect's server saw completed, in order."""
+    with closing(sqlite3.connect(root / "prefect" / "prefect.db")) as database:
+        found = database.execute("select name from task_run where state_type = 'COMPLETED' order by start_time")
+        return [name for (name,) in found]
+
+
+def test_a_loop_says_at_once_that_prefect_is_down_and_can_do_without(tmp_path: Path) -> None:
+    pytest.importorskip("prefect")
+    bill, nobody = made(tmp_path, rounds=1), "http://127.0.0.1:9/api"
+    with started(bill, "--prefect", PREFECT_API_URL=nobody) as process:
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 2
+    assert err.startswith(f"error: {nobody}: no Prefect server answers there (")
+    assert not list(tmp_path.glob("runs/releases/*"))
+    with started(bill, "--prefect", "--or-without", PREFECT_API_URL=nobody) as process:
+        out, err = process.communicate(timeout=240)
+    assert (process.returncode, err.splitlines()[-1]) == (0, "going on without Prefect")
+    assert "report: " in out
+
+
+def started(bill: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     import os
 
     here = str(Path(__file__).parents[2])
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("MASHBILL", "PREFECT"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "loop", str(bill), "--quiet"],
+        [sys.executable, "-m", "flows.cli", "loop", str(bill), "--quiet", *options],
         cwd=bill.parent,
-        env={**ours, "PYTHONPATH": here, "OMP_NUM_THREADS": "1"},
+        env={**ours, "PYTHONPATH": here, "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

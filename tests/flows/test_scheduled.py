@@ -95,7 +95,7 @@ def test_a_prefect_server_that_is_down_is_said_at_once_and_a_run_can_do_without(
     refused = down.run("--prefect", PREFECT_API_URL=nobody)
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.startswith("error: http://127.0.0.1:9/api: no Prefect server answers there (")
-    assert "go on without Prefect (`mashbill run --or-without`)" in refused.err
+    assert "go on without Prefect (`--or-without`)" in refused.err
     assert list(everything(down.root)) == [".lock-tiny"], "nothing was done"
     ended = down.run("--prefect", "--or-without", PREFECT_API_URL=nobody)
     assert ended.code == 0
