@@ -19,9 +19,10 @@ from mashbill import logs
 from mashbill.bill import Accept, Bill, Stream
 from mashbill.execute import execute
 from mashbill.partial import lacking_of
+from mashbill.release import way_of
 from mashbill.row_size import BYTES, Measure
 from mashbill.store import Stored
-from mashbill.take_first import SHORT, TakeFirst
+from mashbill.take_first import LEFT, SHORT, TakeFirst
 
 if TYPE_CHECKING:
     from flows.kitchen import Kitchen
@@ -80,6 +81,7 @@ async def taken(kitchen: Kitchen, stream: Stream, accept: Accept, curated: Store
         tokens=accept.tokens,
         measure=accept_measure(kitchen.bill, accept),
         seed=kitchen.bill.seed,
+        partial=any(lacking_of(one.manifest.identity) for one in way_of(curated, kitchen.root)),
     )
     return await execute(step, curated, kitchen.runtime(step))
 
@@ -110,7 +112,7 @@ def shortfalls(release: ReleaseManifest) -> list[str]:
         for name, end in ends.items()
         if end.step == TakeFirst.name
         for said in end.said
-        if SHORT in said
+        if SHORT in said or LEFT in said
     ]
 
 

@@ -8,7 +8,7 @@ about no more when the draw grows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import polars as pl
@@ -19,8 +19,8 @@ from mashbill.row_size import BYTES, Measure, sizes
 from mashbill.step import DatasetStep, PartOutput, Parts, conform, reject_table
 from mashbill.store import Stored
 
-SHORT = "the source gave no more"
-"""How the card says that less stands than was wanted."""
+SHORT, LEFT = "the source gave no more", "not all of its records were asked to the end"
+"""How the card says that less stands than was wanted, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,8 @@ class TakeFirst(DatasetStep[Record, Record]):
     reason: Literal["over_accept", "not_asked"] = "over_accept"
     """Why the other rows are rejected."""
     seed: int = 0
+    partial: bool = field(default=False, metadata={"identity": False})
+    """Whether a budget or the provider ended a step before: then that is why there is no more."""
 
     whole: ClassVar[frozenset[str]] = frozenset({"over_accept"})
     """Reasons whose rejects hold the row, since it was made for them; what was not asked about stands in the input."""
@@ -67,7 +69,7 @@ class TakeFirst(DatasetStep[Record, Record]):
         said = f"{wanted:,} {unit} were to be accepted, and {had:,} stand"
         return {
             "accepted": {"wanted": wanted, "unit": unit, "have": had, "met": had >= wanted},
-            "card": [said if had >= wanted else f"{said}: {SHORT}"],
+            "card": [said if had >= wanted else f"{said}: {LEFT if self.partial else SHORT}"],
         }
 
     def _amount(self, made: Stored) -> int:

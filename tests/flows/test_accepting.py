@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from flows.run_bill import kitchen_for, run_bill
 from flows.run_record import runs_under
 from mashbill.bill import Accept
 from mashbill.errors import BillError, EngineRefused
+from mashbill.limits import Limits
 from mashbill.lineage import stored_steps
 from mashbill.progress import Silent
 from mashbill.read_bill import read_bill
@@ -89,6 +91,19 @@ def test_a_source_that_is_used_up_is_said_in_the_end_and_in_the_card(tmp_path: P
     assert f"tales: {said}" in outcome.summary.splitlines()
     card = (run.one("releases/tiny/*") / "README.md").read_text(encoding="utf-8")
     assert f"500 rows were to be accepted, and {rows} stand: the source gave no more" in card
+
+
+def test_a_budget_that_ends_it_is_what_is_said(tmp_path: Path) -> None:
+    run = accepting(tmp_path, 20)
+    some = run_bill(run.bill, replace(settings_of(run), budget=Limits.parse(["900 tokens"])), Silent())
+    (end,) = [one for one in release_of(run).streams["tales"].steps if one.step == "take_first"]
+    (said,) = end.said
+    assert re.fullmatch(
+        r"20 rows were to be accepted, and \d+ stand: not all of its records were asked to the end", said
+    )
+    assert f"tales: {said}" in some.summary
+    assert "stopped by its budget" in some.summary
+    assert "the source gave no more" not in some.summary
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
