@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -33,6 +34,17 @@ class AnotherRun(AlreadyRunning):
         self.pid, self.run_id = pid, run_id
 
 
+class AccountInUse(AlreadyRunning):
+    """Another run spends from the account, and one of the two has a budget."""
+
+    def __init__(self, account: str, who: str) -> None:
+        known = f" ({who})" if who else ""
+        super().__init__(
+            f"another run{known} spends from the account {account}: with both the budget would be "
+            "overspent; wait for it, or give this one another account (--account)"
+        )
+
+
 _TAKEN: ContextVar[Path | None] = ContextVar("taken", default=None)
 """The lock that is held around us for the run that is to come."""
 
@@ -52,6 +64,31 @@ def one_run(root: Path, name: str, run_id: str = "") -> Iterator[None]:
         return
     with _held(root, name, run_id, None):
         yield
+
+
+@contextlib.contextmanager
+def payer(ledger: Path, account: str, run_id: str, *, alone: bool) -> Iterator[None]:
+    """Spend from an account: with a budget `alone`, since it is reckoned from what the account held at the start.
+
+    Raises:
+        AccountInUse: when another run spends from it, and one of the two has a budget.
+        StoreError: when the place cannot be written.
+    """
+    handle = _opened(ledger.parent, f"account-{urllib.parse.quote(account, safe='@#')}")
+    try:
+        if try_lock(handle, shared=not alone) is False:
+            pid, _, other = os.read(handle, 64).decode(errors="replace").strip().partition(" ")
+            raise AccountInUse(account, f"run {other}, pid {pid}" if other else "")
+        if alone:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()} {run_id}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            if alone:
+                os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from flows.costs import write_costs
 from flows.engines import Engines
 from flows.kitchen import Kitchen, Outcome
 from flows.measuring import check_tokenizer
-from flows.one_run import one_run, turn
+from flows.one_run import one_run, payer, turn
 from flows.run_log import run_log
 from flows.run_record import Run, note_budget
 from flows.run_watch import recorded
@@ -78,15 +78,17 @@ async def kitchen_for(
     has no reply to as left by a budget.
 
     Raises:
-        AlreadyRunning: when another run of this bill is at work under the root.
+        AlreadyRunning: when another run of this bill is at work under the root, or one spends from its account and
+            either has a budget.
         BudgetError, SettingsError: when the budget cannot be reckoned, before any ask.
     """
     bill = checked_bill(path, settings)
-    run_id, root = logs.RUN.get() or new_run_id(), settings.root
+    run_id, root, account = logs.RUN.get() or new_run_id(), settings.root, account_name(settings, bill)
     run = Run.now(run_id, bill.name, command, path)
-    note_budget(run, settings, account_name(settings, bill))
+    note_budget(run, settings, account)
     with (
         one_run(root, bill.name, run_id),
+        contextlib.nullcontext() if offline else payer(settings.ledger, account, run_id, alone=bool(settings.budget)),
         run_log(root, run_id, settings.log_level) as file,
         recorded(root, run, file) as record,
         telemetry(run) as measured,
@@ -98,7 +100,7 @@ async def kitchen_for(
         record.usage = engines.usage
         if measured is not None:
             measured.usages, measured.waiting = engines.usages, engines.under_way
-        ledger.clocks.start(account_name(settings, bill))
+        ledger.clocks.start(account)
         try:
             _ = kitchen.prices  # a file that means nothing is refused before any ask
             if not offline:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from flows.budget import shown_account
 from flows.cli import app
 from flows.kitchen import Outcome
+from flows.one_run import AccountInUse, payer
 from flows.replay import replay
 from flows.run_bill import run_bill
 from mashbill.errors import BudgetError, LedgerError, NotKept, SettingsError
@@ -247,3 +248,21 @@ def test_a_stop_by_time_alone_leaves_what_was_not_sent(tmp_path: Path) -> None:
     assert cook(run, "1h").releases is not None
     shown = shown_account(read_bill(run.bill), Settings(root=run.root, budget=Limits.parse(["1h"])))
     assert "left of 60 min: 59." in shown or "left of 60 min: 60.0 min" in shown
+
+
+def test_a_run_with_a_budget_has_its_account_for_itself(tmp_path: Path) -> None:
+    first, second = project(tmp_path / "first", **SMALL), project(tmp_path / "second", **SMALL)
+    kept = first.root / "ledger.sqlite"
+    with payer(kept, "ours/both", "20261201-041500-7f3a", alone=True):
+        for budget in ((), (FEW,)):
+            with pytest.raises(
+                AccountInUse, match=r"another run \(run 20261201-041500-7f3a, pid \d+\) spends from the"
+            ):
+                cook(first, *budget, account="ours/both")
+        cook(first, account="others")
+    with payer(kept, "ours/both", "", alone=False):
+        with pytest.raises(AccountInUse, match=r"another run spends from the account ours/both"):
+            cook(first, FEW, account="ours/both")
+        assert cook(first, account="ours/both").releases
+    assert cook(first, FEW, account="ours/both").releases
+    assert cook(second, FEW, account="ours/both").releases  # another ledger
