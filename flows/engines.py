@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,11 @@ class Engines:
         """
         await self.release()
         self._askers[""] = Asker(engine, self.ledger, stopping=self.stopping, meter=self.meter)
+
+    async def enter(self, account: str) -> None:
+        """From here on, enter what is asked on another account; the engines that enter it on the old one are closed."""
+        await self.release()
+        self.settings = dataclasses.replace(self.settings, account=account)
 
     def _asker(self, role: str) -> Asker | None:
         if role not in self._askers:

@@ -49,7 +49,6 @@ async def run_loop(kitchen: Kitchen, stage: Stage = at_once) -> Outcome:
     if loop.spec.control:
         runs.append(Rounds(kitchen, loop, uniform=True, stage=stage))
     for one in runs:
-        await kitchen.engines.release()  # another account
         await one.run()
     main = runs[0]
     choice = main.folder / CHOICE

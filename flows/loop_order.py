@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mashbill.costs import Tokens
 from mashbill.records import QA
 from mashbill.runtime import RejectPolicy
 from mashbill.store import Stored
@@ -58,25 +59,33 @@ class Made:
     """Of those, what no earlier row is like."""
     usable: int
     """Their amount, in the loop's unit: what the budget left of them out included."""
-    asked_tokens: int
-    """Read and written by models, for all of it."""
+    asked: Mapping[str, Tokens] = field(default_factory=dict)
+    """Engine -> what it was asked, for all of it."""
     groups: Mapping[str, int] = field(default_factory=dict)
     """Group -> amount kept."""
     used: Mapping[str, int] = field(default_factory=dict)
     """Record -> how often it was written from by now."""
     note: str = ""
 
+    @property
+    def asked_tokens(self) -> int:
+        """Read and written by models."""
+        return sum(one.prompt + one.completion for one in self.asked.values())
+
     def plain(self) -> dict[str, Any]:
         """For the report."""
         names = ("rows", "tokens", "records", "generated", "novel", "asked_tokens", "note")
-        return {**{name: getattr(self, name) for name in names}, "groups": dict(sorted(self.groups.items()))}
+        return {
+            **{name: getattr(self, name) for name in names},
+            "asked": {engine: one._asdict() for engine, one in sorted(self.asked.items())},
+            "groups": dict(sorted(self.groups.items())),
+        }
 
 
 def likely(made: Made, before: float) -> float:
     """What a record of a recipe is likely to give in its next round, in the loop's unit.
 
-    >>> one = Made(recipe="a", stored=None, rows=4, tokens=90, records=3, generated=6, novel=5, usable=120,
-    ...            asked_tokens=0)
+    >>> one = Made(recipe="a", stored=None, rows=4, tokens=90, records=3, generated=6, novel=5, usable=120)
     >>> likely(one, 100.0)
     40.0
     """

@@ -25,7 +25,7 @@ _ASIDE = 0.06
 def draw_curve(runs: Sequence[Rounds], tested: Sequence[Tested], path: Path) -> Path:
     """Validation accuracy by round for each run, with intervals, and the chosen round's test accuracy as a diamond."""
     figure = new_figure(8.0, 4.6)
-    axes = figure.add_axes((0.09, 0.13, 0.86, 0.72))
+    axes = figure.add_axes((0.09, 0.13, 0.83, 0.65))
     last = max(run.done[-1].number for run in runs)
     for at, (run, test) in enumerate(zip(runs, tested, strict=True)):
         colour, aside = COLOURS[at], (at - (len(runs) - 1) / 2) * _ASIDE
@@ -47,9 +47,12 @@ def draw_curve(runs: Sequence[Rounds], tested: Sequence[Tested], path: Path) -> 
     chance = tested[0].result.chance
     if chance is not None:
         axes.axhline(chance, color=QUIET, linewidth=0.8, linestyle=":")
-        text_at(axes, last + 0.33, chance + 0.02, "chance", "right", QUIET, size=8)
+        text_at(axes, last + 0.45, chance, "chance", "left", QUIET, size=8)
     _frame(axes, last, "accuracy")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    # Above the picture: within it there is no corner that no curve may come to.
+    axes.legend(
+        frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(runs), handlelength=3.2
+    )
     figure.text(0.09, 0.93, "Accuracy by round, 95 % intervals over questions", color=INK, fontsize=11, weight="bold")
     return written(figure, path, "Rounds of a loop")
 

@@ -91,6 +91,6 @@ def candidates_of(loop: Loop, origin: Stored, *, chooses: bool = False) -> list[
 
 def _nothing(order: Order, note: str) -> Made:
     return Made(
-        recipe=order.recipe, stored=None, rows=0, tokens=0, records=0, generated=0, novel=0, usable=0, asked_tokens=0,
+        recipe=order.recipe, stored=None, rows=0, tokens=0, records=0, generated=0, novel=0, usable=0,
         used=dict(order.used), note=note,
     )  # fmt: skip

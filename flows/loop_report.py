@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.budget import partial_lines
 from flows.kitchen import Kitchen, Outcome
+from flows.loop_costs import costs_section, spent_in, spent_line
 from flows.loop_plot import draw_curve, draw_groups, draw_recipes
 from flows.loop_questions import SealedTest, question_key, repeated
 from flows.loop_round import Round
@@ -24,6 +25,7 @@ from mashbill.card import table
 from mashbill.disk import file_digest, write_bytes, write_json
 from mashbill.fingerprint import fingerprint
 from mashbill.intervals import Interval, wilson
+from mashbill.prices import PriceTable
 from mashbill.records import schema_of
 from mashbill.release_manifest import ReleaseManifest
 from mashbill.weakness import group_scores
@@ -63,6 +65,7 @@ async def write_loop_report(
     main = runs[0]
     lines = [f"round {main.best.number} of {len(main.done) - 1} chosen: {main.best.model}"]
     lines += [f"{one.name}: {one.accuracy} on the test, round {one.round}" for one in tested]
+    lines += [line for one in runs if (line := spent_line(one, kitchen.prices))]
     lines += [f"{one.name} stopped after round {one.done[-1].number}: {one.ended}" for one in runs if one.ended]
     if (last := main.done[-1].release) is not None:
         lines += partial_lines(ReleaseManifest.read(last))
@@ -77,18 +80,20 @@ def _write(
     if any(one.allocation for one in runs[0].done):
         draw_groups(runs[0], folder / GROUPS)
         draw_recipes(runs[0], folder / RECIPES)
-    write_bytes(folder / READABLE, _readable(loop, runs, tested, seen).encode())
+    write_bytes(folder / READABLE, _readable(loop, runs, tested, seen, kitchen.prices).encode())
     write_json(
         folder / REPORT,
         {
             "name": loop.name,
             "unit": loop.spec.unit,
             "budget": loop.spec.budget,
+            "currency": "" if kitchen.prices is None else kitchen.prices.currency,
             "runs": {
                 one.name: {
                     "rounds": [each.plain(kitchen.root) for each in one.done],
                     "chosen": one.best.number,
                     "ended": one.ended,
+                    "costs": [each.plain(kitchen.prices) for each in spent_in(one)],
                 }
                 for one in runs
             },
@@ -125,7 +130,9 @@ def standing_in_rows(run: Rounds, test: Path) -> list[str]:
     return sorted(found)
 
 
-def _readable(loop: Loop, runs: Sequence[Rounds], tested: Sequence[Tested], seen: Sequence[str]) -> str:
+def _readable(
+    loop: Loop, runs: Sequence[Rounds], tested: Sequence[Tested], seen: Sequence[str], prices: PriceTable | None
+) -> str:
     main, what = runs[0], f"{loop.spec.budget:,} new {loop.spec.unit} a round"
     trained = loop.training.plans["made"].tokens
     parts = [
@@ -133,18 +140,36 @@ def _readable(loop: Loop, runs: Sequence[Rounds], tested: Sequence[Tested], seen
         f"{what}; each round's student learns from {trained:,} tokens, from the {loop.spec.start} student on. Weak by "
         f"{', '.join(loop.weak.by)}, gamma {loop.weak.gamma:g}. Intervals are of 95 %, over questions (Wilson).",
         _rounds_table(runs),
+        f"![Accuracy by round]({CURVE})",
         *[f"{one.name} stopped after round {one.done[-1].number}: {one.ended}." for one in runs if one.ended],
         "## On the test",
         _test_table(tested),
         *_paired(tested),
         _seen(seen, tested),
         "## Groups",
+        f"Of {main.name}: the share that each round's student got right, and the {loop.spec.unit} that each round was "
+        "to make of the group.",
         _groups_table(main),
+        *_pictured(main, "Groups by round", GROUPS),
         "## Recipes",
+        _EXPLAINED,
         _recipes_table(main),
+        *_pictured(main, "Recipes by round", RECIPES),
+        *costs_section(runs, prices),
         *_notes(runs),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+_EXPLAINED = (
+    "The recipe's share of the round's budget; the records it wrote from; the rows made, those of them that no earlier "
+    "row is like, and those kept within the budget, with their tokens; the tokens that models read and wrote for it; "
+    "its gain in validation accuracy; and its reward, from 0 to 1, by which the next round shares its budget."
+)
+
+
+def _pictured(run: Rounds, what: str, picture: str) -> list[str]:
+    return [f"![{what}]({picture})"] if any(one.allocation for one in run.done) else []
 
 
 def _rounds_table(runs: Sequence[Rounds]) -> str:
@@ -155,7 +180,7 @@ def _rounds_table(runs: Sequence[Rounds]) -> str:
         row: list[object] = [number]
         for one in runs:
             found = one.done[number] if number < len(one.done) else None
-            row += ["", "", ""] if found is None else [f"{found.new_rows:,}", f"{found.new_tokens:,}", found.accuracy]
+            row += ["", "", ""] if found is None else [found.new_rows, found.new_tokens, found.accuracy]
         rows.append(row)
     return table(heads, rows)
 
@@ -216,7 +241,7 @@ def _groups_table(run: Rounds) -> str:
     for name in names:
         asked = next((scores[name].asked for scores in by_round if name in scores), 0)
         right = [f"{scores[name].accuracy:.2f}" if name in scores else "" for scores in by_round]
-        rows.append([name or "(none)", asked, *right, *(f"{_wanted(one).get(name, 0):,}" for one in rounds)])
+        rows.append([name or "(none)", asked, *right, *(_wanted(one).get(name, 0) for one in rounds)])
     return table(heads, rows)
 
 
@@ -240,7 +265,7 @@ def _recipes_table(run: Rounds) -> str:
             gain = "not measured" if worth.measured_gain is None else f"{worth.measured_gain:+.3f}"
             rows.append(
                 [one.number, name, f"{one.allocation.shares[name]:.2f}", made.records, made.generated, made.novel,
-                 made.rows, f"{made.tokens:,}", f"{made.asked_tokens:,}", gain, f"{worth.reward:.2f}"]
+                 made.rows, made.tokens, made.asked_tokens, gain, f"{worth.reward:.2f}"]
             )  # fmt: skip
     return table(heads, rows)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -173,7 +172,7 @@ class Rounds:
 
     async def _made(self, allocation: Allocation, before: Validated) -> dict[str, Made]:
         """Every recipe's rows, in the order of the bill: what a recipe repeats of one before it is not new."""
-        self._entered(allocation.round)
+        await self._entered(allocation.round)
         made: dict[str, Made] = {}
         earlier = [stored for one in self.done for stored in one.kept]
         note = {"allocation": allocation.plain(), "card": [allocation.sentence]}
@@ -196,11 +195,10 @@ class Rounds:
             self.each[recipe] = likely(one, order.each)
         return made
 
-    def _entered(self, number: int) -> None:
+    async def _entered(self, number: int) -> None:
         """Enter what a round asks on an account of its own; under a budget, which is the loop's, all is on one."""
         if self.kitchen.engines.budget is None:
-            account = f"{self.account}#round-{number}"
-            self.kitchen.settings = dataclasses.replace(self.kitchen.settings, account=account)
+            await self.kitchen.engines.enter(f"{self.account}#round-{number}")
 
     async def _learned(self, number: int, allocation: Allocation, made: dict[str, Made]) -> Round:
         """The round's release, its student, what that can, and what the recipes were worth."""
@@ -274,7 +272,7 @@ class Rounds:
         last, spec = self.done[-1], self.loop.spec
         if number == 1 and self.loop.training.student.scratch is not None:
             return {}
-        if self.uniform or len(made) < 2 or not spec.probe or not spec.rewards.gain:
+        if not self.probes(made):
             return dict.fromkeys(made, found.accuracy - last.validated.accuracy)
         tokens = max(1, round(spec.probe * self.loop.training.plans[MADE].tokens))
         gains: dict[str, float | None] = {}
@@ -285,6 +283,10 @@ class Rounds:
                 after = await self.stage(f"{self.name}: round {number}, probe {name}", work)
                 gains[name] = after.accuracy - last.validated.accuracy
         return gains
+
+    def probes(self, made: Mapping[str, Made]) -> bool:
+        """Whether the gain of each recipe is measured by itself; otherwise it is the round's."""
+        return bool(not self.uniform and len(made) > 1 and self.loop.spec.probe and self.loop.spec.rewards.gain)
 
     async def _probed(self, name: str, rows: Stored, tokens: int) -> Validated:
         start = self.done[-1].model

@@ -25,6 +25,7 @@ from flows.loop_order import ALL_MAY_FAIL, Made, Order, TokensOf
 from flows.loop_questions import AnsweredQuestions, question_key, repeated
 from flows.loop_section import Loop
 from mashbill.bill import Stream
+from mashbill.costs import Tokens, by_engine, together
 from mashbill.execute import execute
 from mashbill.fingerprint import fingerprint
 from mashbill.ingest import ingest
@@ -43,7 +44,7 @@ class Wave:
     fresh: Stored
     group_of: Mapping[str, str]
     generated: int
-    asked: int
+    asked: Mapping[str, Tokens]
     lacking: int
     """Records whose asks were left unanswered, as by a budget."""
 
@@ -120,19 +121,20 @@ class Work:
 
     async def run(self, source: Stored, groups: Mapping[str, str]) -> Wave:
         """The stream's steps over a wave, and what of it is new."""
-        group_of, stored, asked, lacking = _followed(source, dict(groups)), source, 0, 0
+        group_of, stored, lacking = _followed(source, dict(groups)), source, 0
+        asked = list[Mapping[str, Tokens]]()
         for step in self.steps:
             self.kitchen.check()
             if not stored.manifest.counts.kept:
                 break
             policy = self.stream.rejects or ALL_MAY_FAIL
             stored = await execute(step, stored, self.kitchen.runtime(step), policy)
-            asked += stored.manifest.counts.prompt_tokens + stored.manifest.counts.completion_tokens
+            asked.append(by_engine(stored.manifest))
             lacking += sum(lacking_of(stored.manifest.identity).values())
             group_of = _followed(stored, group_of)
         generated = stored.manifest.counts.kept if stored is not source or not self.steps else 0
         fresh = await self._new(stored) if generated else stored
-        return Wave(fresh, group_of, generated, asked, lacking)
+        return Wave(fresh, group_of, generated, together(asked), lacking)
 
     async def _new(self, stored: Stored) -> Stored:
         """The rows that are like no row that is there."""
@@ -223,7 +225,7 @@ class Work:
             generated=sum(one.generated for one in self.waves),
             novel=len(self.lengths),
             usable=sum(map(self.amount, self.lengths)),
-            asked_tokens=sum(one.asked for one in self.waves),
+            asked=together(one.asked for one in self.waves),
             groups=groups,
             used=dict(self.used),
             note=note,

@@ -11,10 +11,11 @@ one, so two runs of one bill say the same. What an account has paid is in the le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from mashbill.counts import Counts
 from mashbill.prices import PriceTable
 from mashbill.release_manifest import ReleaseManifest, StepCounts
 from mashbill.runtime import tried_of
@@ -29,6 +30,25 @@ class Tokens(NamedTuple):
     asks: int
     prompt: int
     completion: int
+
+
+class Asking(Protocol):
+    """What a manifest says of a step that asks."""
+
+    @property
+    def counts(self) -> Counts:
+        """With those of each role."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """With the engine of each role."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """The main one's identity."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,13 +89,7 @@ class StepCost:
 
     def money(self, prices: PriceTable | None) -> float | None:
         """At these prices, those of single asks; None without a price for each of its engines."""
-        if prices is None:
-            return None
-        costs = [
-            None if (price := prices.get(name)) is None else price.cost(one.prompt, one.completion)
-            for name, one in self.engines.items()
-        ]
-        return sum(one for one in costs if one is not None) if all(one is not None for one in costs) else None
+        return money_of(self.engines, prices)
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ def step_costs(release: ReleaseManifest, names: Mapping[str, str] | None = None)
                     read=step.counts.read,
                     tried=tried_of(step.counts),
                     kept=step.counts.kept,
-                    engines=dict(_by_engine(step)),
+                    engines=by_engine(step),
                 )
     return list(found.values())
 
@@ -169,7 +183,7 @@ def _label(step: StepCounts, names: Mapping[str, str]) -> str:
     return names.get(step.fingerprint) or f"{step.step}/{step.fingerprint[:SHORT]}"
 
 
-def _by_engine(step: StepCounts) -> Iterator[tuple[str, Tokens]]:
+def by_engine(step: Asking) -> dict[str, Tokens]:
     """What each engine was given: a role's own counts, and of the main one what is left."""
     whole = Tokens(step.counts.asks, step.counts.prompt_tokens, step.counts.completion_tokens)
     found: dict[str, Tokens] = {}
@@ -179,7 +193,31 @@ def _by_engine(step: StepCounts) -> Iterator[tuple[str, Tokens]]:
         found[engine] = _sum(found.get(engine, Tokens(0, 0, 0)), one)
     if any(whole):
         found[step.engine] = _sum(found.get(step.engine, Tokens(0, 0, 0)), whole)
-    return ((engine, one) for engine, one in found.items() if any(one))
+    return {engine: one for engine, one in found.items() if any(one)}
+
+
+def together(parts: Iterable[Mapping[str, Tokens]]) -> dict[str, Tokens]:
+    """What each engine was given in all.
+
+    >>> together([{"a/1": Tokens(1, 20, 3)}, {"a/1": Tokens(2, 30, 4), "b/1": Tokens(1, 5, 6)}])
+    {'a/1': Tokens(asks=3, prompt=50, completion=7), 'b/1': Tokens(asks=1, prompt=5, completion=6)}
+    """
+    found: dict[str, Tokens] = {}
+    for part in parts:
+        for engine, one in part.items():
+            found[engine] = _sum(found.get(engine, Tokens(0, 0, 0)), one)
+    return found
+
+
+def money_of(engines: Mapping[str, Tokens], prices: PriceTable | None) -> float | None:
+    """What so many tokens cost as single asks; None without a price for each of the engines."""
+    if prices is None:
+        return None
+    costs = [
+        None if (price := prices.get(name)) is None else price.cost(one.prompt, one.completion)
+        for name, one in engines.items()
+    ]
+    return sum(one for one in costs if one is not None) if all(one is not None for one in costs) else None
 
 
 def _sum(one: Tokens, other: Tokens) -> Tokens:

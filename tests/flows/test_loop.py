@@ -55,9 +55,9 @@ def made(folder: Path, **loop: Any) -> Path:
     return write_project(folder, WORLD, each=4, **{**TINY, **loop})
 
 
-def run(bill: Path, stage: Stage = at_once) -> Outcome:
+def run(bill: Path, stage: Stage = at_once, **changed: Any) -> Outcome:
     async def inside() -> Outcome:
-        settings = Settings(root=bill.parent / "runs", tables={"hardware": {"device": "cpu"}})
+        settings = Settings(root=bill.parent / "runs", tables={"hardware": {"device": "cpu"}}, **changed)
         async with kitchen_for(bill, settings, Silent()) as kitchen:
             return await run_loop(kitchen, stage)
 
@@ -218,7 +218,7 @@ def replies(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_loop_that_is_killed_and_then_stopped_under_prefect_goes_on_to_the_same_bytes(
+def test_a_loop_that_is_killed_and_then_stopped_under_prefect_goes_on_under_it_to_the_same_bytes(
     tmp_path: Path, whole: Whole
 ) -> None:
     pytest.importorskip("prefect")
@@ -239,7 +239,11 @@ def test_a_loop_that_is_killed_and_then_stopped_under_prefect_goes_on_to_the_sam
     seen = tasks(tmp_path / "runs")
     assert seen == whole.stages[: len(seen)]
     assert len(seen) >= first, (seen, whole.stages)
-    run(bill)
+    with started(bill, "--prefect") as process:
+        out, err = process.communicate(timeout=240)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines()[1:-1] == whole.outcome.summary.splitlines()[1:]
+    assert set(tasks(tmp_path / "runs")) == set(whole.stages)
     assert kept_bytes(tmp_path / "runs") == kept_bytes(whole.folder / "runs")
 
 

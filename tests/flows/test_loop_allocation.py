@@ -14,6 +14,7 @@ from flows.loop_questions import repeated
 from flows.loop_round import GAIN_SCALE, worths
 from flows.loop_spec import Rewards, Weak
 from flows.loop_waves import within
+from mashbill.costs import Tokens
 from mashbill.weakness import Answered, group_scores
 
 WEAK = Weak(by=("domain",), gamma=2, least=0.2, most=4)
@@ -118,7 +119,7 @@ def test_rows_never_exceed_the_budget_and_none_that_would_fit_is_left(
 def made(rows: int, tokens: int, asked: int, generated: int, novel: int) -> Made:
     return Made(
         recipe="x", stored=None, rows=rows, tokens=tokens, records=4, generated=generated, novel=novel,
-        usable=2 * tokens, asked_tokens=asked,
+        usable=2 * tokens, asked={"scripted/x": Tokens(1, asked, 0)},
     )  # fmt: skip
 
 
