@@ -144,6 +144,8 @@ def _render(thing: Thing, table: pl.DataFrame, reason: str, rows: int, out: Cons
 
 
 def _unfinished(thing: Thing) -> str:
+    if thing.lacks:
+        return f"; it was {thing.lacks}"
     return "" if thing.finished else "; it is unfinished, so these are not all"
 
 

@@ -1,6 +1,8 @@
 """What lies under a root: steps, releases, students and reports, finished or not, by path, name or fingerprint.
 
 ``{root}/entigraph/5f0c…/manifest.json`` is the step `entigraph/5f0c`, also found as ``entigraph`` where there is one.
+What a budget left of a step lies in folders of its own (`mashbill.partial`): by its name the step itself is meant, or
+the last that stands of it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import Literal
 
 from mashbill.errors import LedgerError, StoreError
 from mashbill.lineage import find_rows
+from mashbill.partial import lacking_of, whole_of
 from mashbill.registry import nearest
-from mashbill.store import MANIFEST
+from mashbill.store import MANIFEST, Manifest, Stored
 
 Sort = Literal["step", "release", "student", "report"]
 SHORTEST = 4
@@ -42,6 +45,24 @@ class Thing:
     @property
     def _last(self) -> Path:
         return self.path / {"student": "result.json", "report": "report.json"}.get(self.sort, MANIFEST)
+
+    @property
+    def lacks(self) -> str:
+        """Of a partial step, what it lacks; nothing for any other."""
+        found = self._manifest()
+        return str(found.notes["card"][0]) if found and lacking_of(found.identity) else ""
+
+    @property
+    def whole(self) -> str:
+        """The fingerprint of the step that it is a part of: its own where it is none."""
+        found = self._manifest()
+        return whole_of(found.identity) or self.fingerprint if found else self.fingerprint
+
+    def _manifest(self) -> Manifest | None:
+        try:
+            return Stored.open(self.path).manifest if self.sort == "step" and self.finished else None
+        except StoreError:
+            return None  # one that cannot be read is told of by whoever opens it
 
     @property
     def written(self) -> float:
@@ -120,7 +141,7 @@ def find_thing(said: str, root: Path, sorts: Iterable[Sort] = ("step", "release"
     """The one thing that is meant by a path, a name, a fingerprint's beginning, or ``name/beginning``.
 
     Raises:
-        StoreError: when several are meant, naming them.
+        StoreError: when several are meant, naming them; parts that a budget left of one step are not several.
     """
     listed = {"step": steps, "release": releases, "student": students}
     known = [one for sort in sorts for one in listed[sort](root)]
@@ -128,10 +149,27 @@ def find_thing(said: str, root: Path, sorts: Iterable[Sort] = ("step", "release"
     if not found and (outside := _at_path(Path(said))):
         found = [outside]
     if len(found) > 1:
+        found = _one_of_each(found)
+    if len(found) > 1:
         raise StoreError(
-            f"{said!r} means {len(found)} things: {', '.join(map(str, found))}; give name/fingerprint of one of them"
+            f"{said!r} means {len(found)} things, the last one written last: {', '.join(map(_told, found))}; give "
+            "name/fingerprint of one of them"
         )
     return found[0] if found else None
+
+
+def _one_of_each(found: Iterable[Thing]) -> list[Thing]:
+    """Of each step with parts of it beside it: itself where it is finished, else the last part of it that is."""
+    steps: dict[tuple[Sort, str, str], list[Thing]] = {}
+    for one in found:
+        steps.setdefault((one.sort, one.name, one.whole), []).append(one)
+    chosen = [max(ones, key=lambda one: (one.finished, not one.lacks, one.written)) for ones in steps.values()]
+    return sorted(chosen, key=lambda one: one.written)
+
+
+def _told(one: Thing) -> str:
+    state = one.lacks or ("" if one.finished else "unfinished")
+    return f"{one} ({state})" if state else str(one)
 
 
 def _means(said: str, one: Thing) -> bool:

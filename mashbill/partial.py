@@ -53,6 +53,15 @@ def lacking_of(identity: Mapping[str, Any]) -> Mapping[str, int]:
     return {name: count for name, count in said.items() if name not in ("of", "records")}
 
 
+def whole_of(identity: Mapping[str, Any]) -> str:
+    """The fingerprint of the step that a partial one is a part of; nothing for a whole one.
+
+    >>> whole_of({"steps": [], "partial": {"of": "5f0c", "records": 12, "over_budget": 3}}), whole_of({"steps": []})
+    ('5f0c', '')
+    """
+    return str(identity.get(PARTIAL, {}).get("of", ""))
+
+
 def partial_sentence(records: int, lacking: Mapping[str, int], *, of_records: bool = True) -> str:
     """For the card; without `of_records` what lacks is no record that was read, but what the step set out to make.
 

@@ -27,7 +27,7 @@ from mashbill.release_manifest import ReleaseManifest
 from mashbill.settings import Settings
 from mashbill.spending import kept_account
 from mashbill.store import Stored
-from tests.flows.fake_kitchen import Project, everything, project
+from tests.flows.fake_kitchen import BILL, Project, everything, project
 
 SMALL: dict[str, Any] = {"student": None, "train": None, "evaluate": None}
 FEW = "700tokens"
@@ -266,3 +266,34 @@ def test_a_run_with_a_budget_has_its_account_for_itself(tmp_path: Path) -> None:
         assert cook(first, account="ours/both").releases
     assert cook(first, FEW, account="ours/both").releases
     assert cook(second, FEW, account="ours/both").releases  # another ledger
+
+
+def test_by_its_name_a_step_is_found_though_a_budget_left_parts_of_it_beside(tmp_path: Path) -> None:
+    run = project(tmp_path, **SMALL)
+    lacking = {}
+    for budget in (FEW, "560tokens", "900tokens", "1M tokens"):
+        (step,) = [one for one in released(cook(run, budget)).streams["tales"].steps if one.step == "tell_tales"]
+        lacking[budget] = (step.fingerprint, lacking_of(step.identity).get("over_budget", 0))
+        shown = CliRunner().invoke(app, ["rejects", "tell_tales", "--root", str(run.root)])
+        assert shown.exit_code == 0, shown.output
+        if budget == "560tokens":
+            assert lacking[budget] == lacking[FEW], "what is spent already is no less"
+        assert f"tell_tales/{step.fingerprint[:12]} rejected" in shown.output
+        said = f"it was stopped by its budget: {lacking[budget][1]} of 8 records not asked to the end"
+        assert (said in " ".join(shown.output.split())) == bool(lacking[budget][1])
+    assert len({name for name, _ in lacking.values()}) == 3
+    first = CliRunner().invoke(app, ["rejects", f"tell_tales/{lacking[FEW][0][:12]}", "--root", str(run.root)])
+    assert f"tell_tales/{lacking[FEW][0][:12]} rejected" in first.output, "each is found by its fingerprint"
+    # What was made of them are steps of their own, and so is the step with another field.
+    several = CliRunner().invoke(app, ["rejects", "exact_dedup", "--root", str(run.root)])
+    assert several.exit_code == 2
+    assert "things, the last one written last: exact_dedup/" in several.output
+    run.write(
+        **SMALL, streams={**BILL["streams"], "tales": {"from": "almanac", "generate": [{"tell_tales": {"tales": 2}}]}}
+    )
+    other = cook(run, "1M tokens", account="other")
+    (step,) = [one for one in released(other).streams["tales"].steps if one.step == "tell_tales"]
+    both = CliRunner().invoke(app, ["rejects", "tell_tales", "--root", str(run.root)])
+    assert both.exit_code == 2
+    told = f"tell_tales/{lacking['1M tokens'][0][:12]}, tell_tales/{step.fingerprint[:12]}; give name/fingerprint"
+    assert told in both.output
