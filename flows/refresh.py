@@ -31,6 +31,7 @@ from mashbill.fingerprint import fingerprint
 from mashbill.partial import lacking_of, partial_sentence
 from mashbill.progress import Progress
 from mashbill.release import way_of
+from mashbill.release_manifest import ReleaseManifest
 from mashbill.runtime import Runtime, spare_collector
 from mashbill.seen import Seen
 from mashbill.series import Dated, dated_folders, last_of, series_of
@@ -172,7 +173,8 @@ class Refresh:
     def told(self, folder: Path) -> str:
         """What is said of the release."""
         news = [f"{look.name}: {look.news(self.taken[look.name].manifest.counts.kept)}" for look in self.looks]
-        return "\n".join([released_line(folder), *news, *gone_and_moved(self.looks)])
+        left = ReleaseManifest.read(folder).left_by_shares()
+        return "\n".join([released_line(folder), *left, *news, *gone_and_moved(self.looks)])
 
 
 def sections_of(bill: Bill) -> dict[str, str]:

@@ -124,7 +124,7 @@ def render_card(release: ReleaseManifest, benefit: str = NOT_MEASURED) -> str:
         header=_header(release),
         name=release.name,
         description=release.description or f"A dataset made by the bill `{release.name}`.",
-        summary="\n\n".join([_summary(release), *(release.refreshed.sentences() if release.refreshed else ())]),
+        summary="\n\n".join([_summary(release), *release.series_sentences()]),
         making="\n".join(_making(release)),
         counts="\n\n".join(
             [

@@ -100,6 +100,23 @@ class ReleaseManifest(BaseModel):
         """Released rows over all splits."""
         return sum(split.rows for split in self.splits.values())
 
+    def series_sentences(self) -> Iterator[str]:
+        """What the card says of its place in a series; nothing for a release that has no date."""
+        if self.refreshed is not None:
+            yield from self.refreshed.sentences()
+            yield from self.left_by_shares()
+
+    def left_by_shares(self) -> Iterator[str]:
+        """What its shares left out, for a dated release: such rows are in no later one either."""
+        over = {name: stream.over_share for name, stream in self.streams.items() if stream.over_share}
+        if self.refreshed is not None and over:
+            told = ", ".join(f"{name} {count:,}" for name, count in over.items())
+            rows = "1 row" if sum(over.values()) == 1 else f"{sum(over.values()):,} rows"
+            yield (
+                f"Shares are met in this release by itself, and left out {rows} ({told}): later releases do not take "
+                "them up."
+            )
+
     @classmethod
     def read(cls, folder: Path) -> ReleaseManifest:
         """The manifest of a finished release.

@@ -16,11 +16,14 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.one_run import one_run
+from flows.replay import replay
 from flows.stored import the_thing
 from mashbill.errors import BillError, InputError, StoreError, UserError
+from mashbill.progress import Silent
 from mashbill.series import series_of
-from tests.flows.fake_kitchen import everything
+from tests.flows.fake_kitchen import Project, everything
 from tests.flows.refreshes import RAW, Series, series
+from tests.flows.retry_project import retry_project
 
 SALT, LAMPS, FERRY = (
     "# Salt\nOra Venn sold salt to the lampwrights of Oskelby for three coins a bag.\n",
@@ -108,7 +111,11 @@ def test_a_release_has_what_is_new_and_says_what_became_of_the_files(tmp_path: P
     one.write("lamps-again.md", LAMPS)
     one.remove("old.md")
     said = one.refresh("2026-12-01").splitlines()
+    left = one.manifest("tiny@2026-12-01").streams["tales"].over_share
+    assert left > 1
     assert said[1:] == [
+        f"Shares are met in this release by itself, and left out {left} rows (tales {left}): later releases do not "
+        "take them up.",
         "almanac: 1 new, 1 changed, 1 gone, 1 moved or copied, 1 as before; 2 records taken",
         "almanac: changed: salt.md",
         "almanac: gone: old.md",
@@ -379,3 +386,58 @@ def test_a_refresh_that_its_budget_stops_publishes_nothing_and_the_next_takes_th
     assert done.exit_code == 0, done.output
     assert {row["source"] for row in one.rows("tiny@2026-12-02")} == {f"{number}.md" for number in range(9)}
     assert len(set(one.project.paid())) == len(one.project.paid()), "nothing was paid for twice"
+
+
+def failing_series(folder: Path) -> Series:
+    """A series whose endpoint fails, on every try, what holds the words of ``TEACHER_FAILS``."""
+    retry_project(folder)
+    shutil.rmtree(folder / "corpus")
+    (folder / "corpus").mkdir()
+    return Series(Project(folder))
+
+
+@pytest.mark.parametrize("fails", ["house 2 ", "house"])
+def test_a_document_that_the_provider_failed_comes_again_on_the_next_date(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, never = failing_series(tmp_path / "one"), failing_series(tmp_path / "never")
+    for each in (one, never):
+        each.write("0.md", SALT)
+        each.refresh("2026-12-01")
+        for number in range(1, 4):
+            each.write(f"{number}.md", f"{SALT}And that of house {number} more.\n")
+    monkeypatch.setenv("TEACHER_FAILS", fails)
+    # Rows of the others were made: they wait too, since a release takes all that it read.
+    with pytest.raises(
+        StoreError, match=r"nothing is published: tell_tales was stopped by errors of the provider: \d of"
+    ):
+        one.refresh("2026-12-02")
+    assert one.names() == ["tiny@2026-12-01"]
+    monkeypatch.delenv("TEACHER_FAILS")
+    one.refresh("2026-12-03")
+    never.refresh("2026-12-03")
+    assert {row["source"] for row in one.rows("tiny@2026-12-03")} >= {f"{number}.md" for number in range(1, 4)}
+    assert everything(one.releases / "tiny@2026-12-03") == everything(never.releases / "tiny@2026-12-03")
+    assert not one.project.paid_twice()
+    assert "the same from the ledger alone" in replay(one.project.bill, one.settings(), Silent(), "2026-12-03")
+
+
+def test_what_shares_leave_out_of_a_date_is_said_and_in_no_later_one(tmp_path: Path) -> None:
+    streams = {"raw": {"from": "almanac"}, "copies": {"from": "almanac"}}
+    one = series(tmp_path, **{**RAW, "streams": streams, "release": {"streams": {"raw": 1, "copies": 3}}})
+    for number in range(6):
+        one.write(f"{number}.md", f"# Paper {number}\nPaper {number} is about house {number}.\n")
+    said = one.refresh("2026-12-01")
+    rows = [row["stream"] for row in one.rows("tiny@2026-12-01")]
+    assert rows.count("copies") == 6
+    left = 6 - rows.count("raw")
+    assert left
+    sentence = (
+        f"Shares are met in this release by itself, and left out {left} rows (raw {left}): later releases do not take "
+        "them up."
+    )
+    assert sentence in said.splitlines()
+    assert sentence in (one.releases / "tiny@2026-12-01" / "README.md").read_text(encoding="utf-8")
+    assert "nothing new" in one.refresh("2026-12-02")
+    one.project.write(**{**RAW, "streams": streams, "release": {"streams": {"raw": 1}}})
+    assert "Shares" not in one.refresh("2026-12-02", full=True), "one stream is taken whole"
