@@ -7,6 +7,7 @@ what the models' replies make of them: same rows, same bytes. It is built beside
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +23,8 @@ from mashbill.release_manifest import ReleaseManifest, Shard
 from mashbill.settings import Settings
 from mashbill.store import MANIFEST
 
+_ROUND = re.compile(r"(-uniform)?-round-\d+")
+
 
 def replay(bill: Path, settings: Settings, progress: Progress, date: str = "") -> str:
     """Rebuild the release of a bill without an engine; a line that says it is the same.
@@ -30,10 +33,12 @@ def replay(bill: Path, settings: Settings, progress: Progress, date: str = "") -
 
     Raises:
         LedgerError: when a reply is not there.
-        StoreError: when the release was never made, or what stands is not what the ledger makes; it says what differs.
+        StoreError: when the release was never made or is a round of a loop, or what stands is not what the ledger
+            makes; it says what differs.
     """
     if not settings.ledger.is_file():
         raise StoreError(f"{settings.root}: has no ledger, so there is nothing to rebuild from; run the bill first")
+    _refuse_rounds(bill, settings.root / "releases", date)
     with tempfile.TemporaryDirectory(prefix=".replay-", dir=settings.root) as aside:
         again = replace(settings, root=Path(aside), replies=settings.ledger)
         if date:
@@ -49,6 +54,18 @@ def replay(bill: Path, settings: Settings, progress: Progress, date: str = "") -
         raise StoreError(f"{stands}: is not what the ledger makes: {'; '.join(found)}")
     files = len(_shards(manifest))
     return f"{stands}: the same from the ledger alone: {manifest.rows:,} rows in {files} files, bytes alike"
+
+
+def _refuse_rounds(bill: Path, releases: Path, date: str) -> None:
+    """A loop's rounds are no releases of the bill's streams: what they asked for was chosen by their students."""
+    name = read_bill(bill).name
+    rounds = [one.name for one in sorted(releases.glob(f"{name}-*round-*")) if _ROUND.fullmatch(one.name, len(name))]
+    if rounds and (date in rounds or not (date or (releases / name).is_dir())):
+        raise StoreError(
+            f"{releases / (date or rounds[0])}: is a round of a loop, and is not made again by a replay: which records "
+            "it wrote from was chosen by what its students got wrong. Copy the ledger to an empty root and run "
+            f"`mashbill loop {bill} --root THERE`: replies come from the ledger"
+        )
 
 
 def _standing(made: Path, releases: Path) -> Path:

@@ -27,6 +27,7 @@ from flows.loop import run_loop
 from flows.loop_questions import Validated
 from flows.loop_rounds import Stage, at_once
 from flows.loop_section import Loop
+from flows.replay import replay
 from flows.run_bill import kitchen_for
 from mashbill.errors import InputError, Interrupted, StoreError
 from mashbill.progress import Silent
@@ -367,3 +368,27 @@ def test_a_finished_loop_asks_nothing_and_its_students_are_trained_again_where_t
     assert again.summary == whole.outcome.summary.replace(str(whole.folder), str(tmp_path))
     assert kept_bytes(tmp_path / "runs") == kept_bytes(whole.folder / "runs")
     assert replies(tmp_path) == replies(whole.folder)
+
+
+def test_a_round_is_no_replay_and_the_ledger_in_an_empty_root_makes_all_of_them_again(
+    tmp_path: Path, whole: Whole
+) -> None:
+    bill, kept = whole.folder / "country.yaml", Settings(root=whole.folder / "runs")
+    for date in ("", "country-round-1"):
+        with pytest.raises(
+            StoreError, match=r"country-round-1: is a round of a loop, and is not made again by a replay"
+        ):
+            replay(bill, kept, Silent(), date)
+    again = made(tmp_path, **FULL)
+    (tmp_path / "runs").mkdir()
+    shutil.copy(kept.ledger, tmp_path / "runs")
+    run(again)
+    assert kept_bytes(tmp_path / "runs") == kept_bytes(whole.folder / "runs")
+    assert replies(tmp_path) == replies(whole.folder)
+    assert paid(tmp_path / "runs") == paid(whole.folder / "runs")
+
+
+def paid(root: Path) -> list[tuple[str, int]]:
+    """What was paid for, by account."""
+    with closing(sqlite3.connect(root / "ledger.sqlite")) as ledger:
+        return list(ledger.execute("select account, sum(asks) from spending group by account order by account"))

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from mashbill.engine import Reply, Request, user
 from mashbill.errors import EngineDown, EngineError, EngineGarbage, RequestFailed, RequestRefused
-from synth.engines.adaptive import FAILED_LEAST, FIRST_REST
+from synth.engines.adaptive import FAILED_LEAST, FIRST_REST, SUSPECT_AFTER
 from synth.engines.openai import Openai
 from synth.engines.openai_calls import PROBE
 from synth.engines.openai_run import OpenaiRun
@@ -75,6 +75,19 @@ async def test_a_probe_asks_for_one_token_and_no_shape(server: FakeOpenai, time:
     [probe, *_] = [one for one in server.seen if one["messages"][-1]["content"] == PROBE]
     assert probe["max_tokens"] == 1
     assert "response_format" not in probe
+
+
+async def test_no_more_probes_are_asked_than_requests_fail_on_every_try(server: FakeOpenai, time: FakeTime) -> None:
+    # What they take is on no account, so they must stay few; with one try each, no endpoint is made to rest.
+    server.poison[POISON] = status(500)
+    engine = Openai(model="fake", run=run(time, server.url, tries=1))
+    for number in range(2 * SUSPECT_AFTER):
+        assert isinstance(await engine.answer(asking(number)), Reply)
+        with pytest.raises(RequestFailed):
+            await engine.answer(asking(number, POISON))
+    probes = [one for one in server.seen if one["messages"][-1]["content"] == PROBE]
+    assert 0 < len(probes) <= 2 * SUSPECT_AFTER
+    await engine.close()
 
 
 async def test_an_endpoint_that_serves_nobody_ends_all(server: FakeOpenai, time: FakeTime) -> None:
