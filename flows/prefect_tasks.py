@@ -87,8 +87,10 @@ async def run_step(stream: str, index: int, label: str) -> str:
 async def publish_release() -> str:
     """The release and its card."""
     kitchen = the_kitchen()
+    shown = kitchen.run.release  # where flows are nested, each asks for it
     folder = await kitchen.release()
-    await show_release(kitchen, folder)
+    if shown != str(folder):
+        await show_release(kitchen, folder)
     return str(folder)
 
 

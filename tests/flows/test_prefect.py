@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,11 @@ def tasks(run: Project) -> list[str]:
 
 
 def artifacts(run: Project) -> dict[str, Any]:
-    """Key -> the last artifact of that key, from the database of the server."""
+    """Key -> the artifact of that key, from the database of the server; but for progress there is one of each."""
     with closing(sqlite3.connect(run.root / "prefect" / "prefect.db")) as database:
         rows = database.execute("select key, data from artifact where key is not null order by created").fetchall()
+    written = Counter(key for key, _ in rows if not key.endswith("progress"))
+    assert set(written.values()) <= {1}, written
     # A number is stored as it is, a text as JSON, and a table as JSON in a text.
     read = {key: json.loads(data) if isinstance(data, str) else data for key, data in rows}
     return {key: json.loads(value) if key.endswith(("steps", "arms")) else value for key, value in read.items()}
