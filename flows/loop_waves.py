@@ -203,7 +203,8 @@ class Work:
         total = sum(self.order.wanted.values())
         if have >= 0.9 * total:
             return ""
-        what = f"came to {have:,} of {total:,} {self.unit} after {len(self.waves)} waves over {self.records:,} records"
+        waves = f"{len(self.waves)} wave{'s' * (len(self.waves) != 1)}"
+        what = f"came to {have:,} of {total:,} {self.unit} after {waves} over {self.records:,} records"
         return what + self._lacking()
 
     def _lacking(self) -> str:
